@@ -1,0 +1,310 @@
+"""The checked model: what an interface means. Frozen, fully resolved, free of syntax.
+
+This is also what user templates see (through ``rpcgen.codegen.view``) and what the
+formatter, the linter and the compatibility check read. Types refer to declarations by
+name, so that a recursive type is plain data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+from rpcgen.compiler.source import Span
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scalar:
+    """``bool`` … ``decimal``, or ``void`` as a result."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ListOf:
+    item: Type
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SetOf:
+    item: Type
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MapOf:
+    key: Type
+    value: Type
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OptionalOf:
+    item: Type
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Named:
+    """A struct, union, enum or exception. Typedefs are resolved away.
+
+    Args:
+        kind: ``struct``, ``union``, ``enum`` or ``exception``.
+        name: The name it is declared by.
+        file: The include's alias (``common``), or empty for one of this file.
+    """
+
+    kind: typing.Literal["struct", "union", "enum", "exception"]
+    name: str
+    file: str = ""
+
+
+Type: typing.TypeAlias = "Scalar | ListOf | SetOf | MapOf | OptionalOf | Named"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EnumValue:
+    """A member of an enum, as a default or a constant."""
+
+    type: Named
+    member: str
+    number: int
+
+
+Literal: typing.TypeAlias = (
+    "None | bool | int | float | str | bytes | decimal.Decimal | datetime.datetime | datetime.date"
+    " | datetime.timedelta | uuid.UUID | EnumValue | tuple[Literal, ...] | tuple[tuple[Literal, Literal], ...]"
+)
+"""A default's or constant's value, converted and rounded to its type.
+
+A list or set is a tuple of its items, a map a tuple of (key, value) pairs.
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Default:
+    """A default: its value, and the constant or text that the IDL gave for it."""
+
+    value: Literal
+    written: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Annotation:
+    """``@name(arguments)``; the compiler's own ones are read into attributes as well."""
+
+    name: str
+    arguments: tuple[Literal, ...]
+    span: Span
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Field:
+    """A field, parameter or union member.
+
+    ``type`` is an ``OptionalOf`` for ``T?``; then ``default`` is None and absent means None.
+    ``alias`` is the type as written where a typedef was resolved away, else empty.
+    """
+
+    tag: int
+    name: str
+    type: Type
+    default: Default | None
+    doc: str
+    annotations: tuple[Annotation, ...]
+    deprecated: str | None
+    span: Span
+    alias: str = ""
+
+    @property
+    def required(self) -> bool:
+        return self.default is None and not isinstance(self.type, OptionalOf)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reserved:
+    """``reserved 6: string``."""
+
+    tag: int
+    type: Type
+    span: Span
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Const:
+    name: str
+    type: Type
+    value: Literal
+    doc: str
+    annotations: tuple[Annotation, ...]
+    span: Span
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Typedef:
+    name: str
+    type: Type
+    doc: str
+    annotations: tuple[Annotation, ...]
+    span: Span
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EnumMember:
+    name: str
+    number: int
+    doc: str
+    annotations: tuple[Annotation, ...]
+    deprecated: str | None
+    span: Span
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Enum:
+    name: str
+    members: tuple[EnumMember, ...]
+    reserved: tuple[int, ...]
+    doc: str
+    annotations: tuple[Annotation, ...]
+    deprecated: str | None
+    span: Span
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Struct:
+    """``recursive``: a value of it can hold, at any depth, another of it."""
+
+    name: str
+    fields: tuple[Field, ...]
+    reserved: tuple[Reserved, ...]
+    recursive: bool
+    doc: str
+    annotations: tuple[Annotation, ...]
+    deprecated: str | None
+    span: Span
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Union:
+    name: str
+    members: tuple[Field, ...]
+    reserved: tuple[Reserved, ...]
+    recursive: bool
+    doc: str
+    annotations: tuple[Annotation, ...]
+    deprecated: str | None
+    span: Span
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ExceptionType:
+    """``fields`` is None for one without a body, which carries a message.
+
+    ``implicit``: nothing declares it but its use after ``=>``.
+    """
+
+    name: str
+    fields: tuple[Field, ...] | None
+    reserved: tuple[Reserved, ...]
+    implicit: bool
+    default_message: str
+    retryable: bool
+    doc: str
+    annotations: tuple[Annotation, ...]
+    deprecated: str | None
+    span: Span
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Method:
+    """A method; ``signature`` is it in canonical IDL on one line, without annotations and docs.
+
+    Args:
+        wire_name: ``divide``, or ``Directory.find``.
+        raises: In the order of ``=>``; replies count them from 2.
+        timeout: Seconds of ``@timeout``, or None.
+    """
+
+    name: str
+    wire_name: str
+    params: tuple[Field, ...]
+    reserved: tuple[Reserved, ...]
+    returns: Type
+    raises: tuple[Named, ...]
+    oneway: bool
+    idempotent: bool
+    timeout: float | None
+    deprecated: str | None
+    signature: str
+    doc: str
+    annotations: tuple[Annotation, ...]
+    span: Span
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServiceName:
+    """A reference to a service: ``common.Base``."""
+
+    name: str
+    file: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Service:
+    """A service's own methods; ``name`` is empty for the file's own service.
+
+    Args:
+        extends: Its parent, if any.
+        inherited: Every method of the parents that it offers too, nearest parent first,
+            with the service that declares each.
+    """
+
+    name: str
+    extends: ServiceName | None
+    methods: tuple[Method, ...]
+    inherited: tuple[tuple[ServiceName, Method], ...]
+    doc: str
+    annotations: tuple[Annotation, ...]
+    deprecated: str | None
+    span: Span
+
+
+Declaration: typing.TypeAlias = "Const | Typedef | Enum | Struct | Union | ExceptionType | Service"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Include:
+    """``include "lib/common.idl"``: its alias ``common``, and the module it names."""
+
+    alias: str
+    path: str
+    module: Module
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Module:
+    """One interface file.
+
+    Args:
+        name: The Python module's name: the file's name without ``.idl``.
+        path: The file as it was named on the command line or found.
+        declarations: In the order of the file; the file's own service stands where its first
+            method does, an implicit exception before the first declaration that uses it.
+        interface: The file in canonical form: what ``rpc.describe`` gives.
+    """
+
+    name: str
+    path: str
+    doc: str
+    includes: tuple[Include, ...]
+    declarations: tuple[Declaration, ...]
+    interface: str
+
+    def of(self, kind: type[_Kind]) -> tuple[_Kind, ...]:
+        """Gives the declarations of one kind, in order."""
+        return tuple(found for found in self.declarations if isinstance(found, kind))
+
+
+_Kind = typing.TypeVar("_Kind")
+
+if typing.TYPE_CHECKING:
+    import datetime
+    import decimal
+    import uuid

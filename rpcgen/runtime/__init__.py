@@ -1,0 +1,162 @@
+"""What generated code and its users stand on: ``from rpcgen import runtime as rpc``.
+
+Every public name is here. Each is loaded from its own module when it is first used, so
+that a program pays for what it calls alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from rpcgen.runtime.errors import (
+        CallError as CallError,
+        Cancelled as Cancelled,
+        ConnectionLost as ConnectionLost,
+        DeadlineExceeded as DeadlineExceeded,
+        DecodeError as DecodeError,
+        EncodeError as EncodeError,
+        FaultCode as FaultCode,
+        NoServers as NoServers,
+        ProtocolError as ProtocolError,
+        RemoteException as RemoteException,
+        RemoteFault as RemoteFault,
+        RpcError as RpcError,
+        Unavailable as Unavailable,
+    )
+    from rpcgen.runtime.schema import (
+        BOOL as BOOL,
+        BYTE as BYTE,
+        BYTES as BYTES,
+        DATE as DATE,
+        DECIMAL as DECIMAL,
+        DEFAULT as DEFAULT,
+        DOUBLE as DOUBLE,
+        DURATION as DURATION,
+        Enum as Enum,
+        FLOAT as FLOAT,
+        Field as Field,
+        INT as INT,
+        LONG as LONG,
+        ListOf as ListOf,
+        MapOf as MapOf,
+        OptionalOf as OptionalOf,
+        Param as Param,
+        Ref as Ref,
+        Reserved as Reserved,
+        SHORT as SHORT,
+        STRING as STRING,
+        SetOf as SetOf,
+        TIMESTAMP as TIMESTAMP,
+        UBYTE as UBYTE,
+        UINT as UINT,
+        ULONG as ULONG,
+        USHORT as USHORT,
+        UUID as UUID,
+        VOID as VOID,
+        fields as fields,
+    )
+    from rpcgen.runtime.values import (
+        Case as Case,
+        Struct as Struct,
+        Union as Union,
+        UnknownCase as UnknownCase,
+        field as field,
+    )
+    from rpcgen.runtime.abi import (
+        check_abi as check_abi,
+    )
+    from rpcgen.runtime.wire.limits import (
+        Limits as Limits,
+    )
+    from rpcgen.runtime.stubs import (
+        ClientStub as ClientStub,
+        MessageProtocol as MessageProtocol,
+        MethodProtocol as MethodProtocol,
+        ServerStub as ServerStub,
+    )
+    from rpcgen.runtime.options import (
+        deadline as deadline,
+        with_options as with_options,
+    )
+    from rpcgen.runtime.connect import (
+        connect as connect,
+    )
+    from rpcgen.runtime.sync import (
+        Channel as Channel,
+        Server as Server,
+        ThreadServer as ThreadServer,
+    )
+
+_HOMES = {
+    "errors": (
+        "CallError",
+        "Cancelled",
+        "ConnectionLost",
+        "DeadlineExceeded",
+        "DecodeError",
+        "EncodeError",
+        "FaultCode",
+        "NoServers",
+        "ProtocolError",
+        "RemoteException",
+        "RemoteFault",
+        "RpcError",
+        "Unavailable",
+    ),
+    "schema": (
+        "BOOL",
+        "BYTE",
+        "BYTES",
+        "DATE",
+        "DECIMAL",
+        "DEFAULT",
+        "DOUBLE",
+        "DURATION",
+        "Enum",
+        "FLOAT",
+        "Field",
+        "INT",
+        "ListOf",
+        "LONG",
+        "MapOf",
+        "OptionalOf",
+        "Param",
+        "Ref",
+        "Reserved",
+        "SHORT",
+        "STRING",
+        "SetOf",
+        "TIMESTAMP",
+        "UBYTE",
+        "UINT",
+        "ULONG",
+        "USHORT",
+        "UUID",
+        "VOID",
+        "fields",
+    ),
+    "values": ("Case", "Struct", "Union", "UnknownCase", "field"),
+    "abi": ("check_abi",),
+    "wire.limits": ("Limits",),
+    "stubs": ("ClientStub", "MessageProtocol", "MethodProtocol", "ServerStub"),
+    "options": ("deadline", "with_options"),
+    "connect": ("connect",),
+    "sync": ("Channel", "Server", "ThreadServer"),
+}
+
+_HOME = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> typing.Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOME)

@@ -1,0 +1,28 @@
+"""What a reader accepts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What a reader of messages accepts; set on a server or a channel.
+
+    Args:
+        name: Bytes of a method's name.
+        message: Bytes of a message.
+        items: List items, set items, map entries and structs in a message, together.
+        nesting: Structs, unions and containers inside each other; checked when encoding too.
+        receive_time: Seconds from a message's first byte to its last.
+        idle_time: Seconds that a server keeps a connection without a call.
+        connections: Connections that a server keeps at once.
+    """
+
+    name: int = 255
+    message: int = 16 * 1024 * 1024
+    items: int = 1_000_000
+    nesting: int = 64
+    receive_time: float = 30.0
+    idle_time: float = 600.0
+    connections: int = 10_000
