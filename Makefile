@@ -1,0 +1,72 @@
+# Every target sets itself up: `make demo` on a fresh clone needs Python 3.11 and nothing else.
+# Another Python: make PYTHON=/path/to/python3.12 test
+
+.DEFAULT_GOAL := help
+.SUFFIXES:
+SHELL := /bin/bash
+WORKERS ?= auto
+PROFILE ?= ci
+
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	command -v $$name >/dev/null 2>&1 && \
+	$$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && \
+	{ echo $$name; break; }; done)
+BIN := .venv/bin/python
+TEST := HYPOTHESIS_PROFILE=$(PROFILE) $(BIN) -m pytest -n $(WORKERS)
+COVERED := rpcgen/compiler rpcgen/runtime/wire
+
+.PHONY: help setup demo test suite check coverage bench peers generate format lock dist clean
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv with the locked dependencies (done by every other target)
+	@$(if $(PYTHON),,echo 'rpcgen needs Python 3.11 or newer with venv, and none was found on PATH:' \
+		'install one, or name it: make PYTHON=/path/to/python3.11' >&2; exit 1)
+	@$(PYTHON) scripts/setup_environment.py dev
+
+demo: setup ## compile an interface, start a server, call it
+	@$(BIN) examples/demo.py
+
+test: check suite ## the checks and the whole test suite, with coverage
+
+# Each part is held to its own figure, so that one cannot hide behind the other.
+suite: setup
+	$(TEST) --cov --cov-report=term
+	@for part in $(COVERED); do \
+		$(BIN) -m coverage report --include="$$part/*" --format=total --fail-under=95 \
+		| sed "s|.*|coverage of $$part: & % (goal 95)|"; \
+		test $${PIPESTATUS[0]} -eq 0 || exit 1; done
+
+check: setup ## lint, format, types, and generated code that is up to date
+	$(BIN) -m ruff check .
+	$(BIN) -m ruff format --check .
+	$(BIN) -m mypy
+	MYPYPATH=generated $(BIN) -m mypy examples/divide
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN) -m pyright
+	$(BIN) -m rpcgen compile --check idl/*.idl -o generated
+
+coverage: setup ## the suite, with every line that no test reaches
+	$(TEST) --cov --cov-report=term-missing --cov-report=html:build/coverage
+
+bench: setup ## measure: compiler, import, cold start, codec, calls
+	@$(BIN) -m benchmarks
+
+peers: setup ## install the peers that the benchmarks compare with
+	@$(PYTHON) scripts/setup_environment.py peers
+
+generate: setup ## compile idl/ into generated/
+	$(BIN) -m rpcgen compile idl/*.idl -o generated
+
+format: setup ## lint what can be mended, and format
+	$(BIN) -m ruff check --fix .
+	$(BIN) -m ruff format .
+
+lock: setup ## write requirements/ anew from pyproject.toml
+	@$(BIN) scripts/lock_requirements.py
+
+dist: setup ## build the sdist, and the wheel from it
+	$(BIN) -m build --outdir build/dist
+
+clean: ## remove what was made, the environment too
+	rm -rf .venv .venv.lock build .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage* *.egg-info
