@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
+import typing
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(typing.NamedTuple):
     """What a reader of messages accepts; set on a server or a channel.
 
     Args:
