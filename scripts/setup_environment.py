@@ -87,7 +87,7 @@ def digest(base: str, lock: pathlib.Path) -> str:
 
 
 def pip(*arguments: str) -> None:
-    subprocess.run([PYTHON, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments], check=True)
+    subprocess.run([PYTHON, "-m", "pip", "--disable-pip-version-check", "-qq", *arguments], check=True)
 
 
 if __name__ == "__main__":

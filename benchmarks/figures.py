@@ -1,0 +1,126 @@
+"""A measured figure beside its goal, and rounds of measurements that alternate."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import typing
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Figure:
+    """One row of the table.
+
+    Args:
+        group: What is measured: ``compile``, ``codec``, ``calls`` ….
+        name: The row: ``1,000 methods``.
+        value: The median, or None where it could not be measured (``note`` says why).
+        unit: ``s``, ``ms``, ``µs``, ``×`` (a ratio) ….
+        low: The smallest of the rounds, if there were several.
+        high: The largest of the rounds.
+        at_most: The goal, where less is better.
+        at_least: The goal, where more is better.
+        note: What to know about it: ``not installed``, ``raw sockets of the same run``.
+    """
+
+    group: str
+    name: str
+    value: float | None
+    unit: str
+    low: float | None = None
+    high: float | None = None
+    at_most: float | None = None
+    at_least: float | None = None
+    note: str = ""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is met; None where there is no goal or no value."""
+        if self.value is None:
+            return None
+        if self.at_most is not None:
+            return self.value <= self.at_most
+        if self.at_least is not None:
+            return self.value >= self.at_least
+        return None
+
+
+def from_rounds(
+    group: str,
+    name: str,
+    rounds: typing.Sequence[float],
+    unit: str,
+    *,
+    at_most: float | None = None,
+    at_least: float | None = None,
+    note: str = "",
+) -> Figure:
+    """Gives the figure of several rounds: their median, smallest and largest."""
+    return Figure(
+        group, name, statistics.median(rounds), unit, min(rounds), max(rounds), at_most, at_least, note
+    )
+
+
+def alternate(
+    contestants: typing.Mapping[str, typing.Callable[[], float]], rounds: int
+) -> dict[str, list[float]]:
+    """Measures each contestant once a round, in turn, so that drift of the machine hits all alike."""
+    measured: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, measure in contestants.items():
+            measured[name].append(measure())
+    return measured
+
+
+def table(figures: typing.Sequence[Figure]) -> str:
+    """Gives the figures as a table to read, one group after the other."""
+    rows = [
+        (
+            figure.name,
+            "–" if figure.value is None else f"{_short(figure.value)} {figure.unit}",
+            _spread(figure),
+            _goal(figure),
+            {True: "met", False: "MISSED", None: ""}[figure.met],
+            figure.note,
+        )
+        for figure in figures
+    ]
+    heads = ("", "median", "spread", "goal", "", "")
+    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
+    lines = []
+    group = None
+    for figure, row in zip(figures, rows, strict=True):
+        if figure.group != group:
+            group = figure.group
+            lines += ["", _line((group, *heads[1:]), widths), "-" * (sum(widths) + 2 * len(widths))]
+        lines.append(_line(row, widths))
+    return "\n".join(lines).lstrip("\n")
+
+
+def _line(cells: typing.Sequence[str], widths: typing.Sequence[int]) -> str:
+    first, *middle, last = (
+        cell.ljust(width) if column in (0, 4, 5) else cell.rjust(width)
+        for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return "  ".join((first, *middle, last)).rstrip()
+
+
+def _short(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _spread(figure: Figure) -> str:
+    if figure.low is None or figure.high is None:
+        return ""
+    return f"{_short(figure.low)}–{_short(figure.high)}"
+
+
+def _goal(figure: Figure) -> str:
+    if figure.at_most is not None:
+        return f"≤ {_short(figure.at_most)}"
+    if figure.at_least is not None:
+        return f"≥ {_short(figure.at_least)}"
+    return ""
