@@ -14,7 +14,12 @@ from rpcgen.compiler.source import Span
 
 MESSAGES: typing.Final[dict[str, str]] = {
     # E00x files
+    "E001": "cannot read {path}: {what}",
     "E002": "the file is not UTF-8: {what}",
+    "E003": "`{name}` cannot be the name of a Python module",
+    "E004": "{path} includes itself: {chain}",
+    "E005": "`{alias}` stands for two files",
+    "E006": "{path} is included twice",
     # E01x text
     "E010": "unexpected character {what}",
     "E011": "{what} cannot stand in an interface file",
@@ -34,9 +39,55 @@ MESSAGES: typing.Final[dict[str, str]] = {
     "E027": "more than {limit} levels of nesting",
     "E029": "{count} more syntax errors",
     # E1xx declarations
+    "E101": "{name} is declared twice",
+    "E102": "{what} {name} stands twice in {owner}",
     "E103": "tag {tag} is used twice in {owner}",
+    "E104": "tag {tag} is out of range",
+    "E105": "number {number} is used twice in {owner}",
+    "E106": "number {number} is out of range",
+    "E107": "the name {name} is Python's own",
+    "E108": "the service name rpc is reserved",
+    "E109": "{what} {name} has no members",
+    "E110": "{name} is the name of an include",
+    "E111": "{what} {name} must contain itself: {chain}",
+    "E112": "{name} has no default but stands after {other}",
+    # E2xx types
+    "E201": "no {what} {name} is declared",
+    "E202": "{name} is {what}, not a type",
+    "E203": "no include {name}",
+    "E204": "{where} cannot be optional",
+    "E205": "void is for results alone",
+    "E206": "{what} cannot be {role}",
+    "E207": "typedef {name} stands for itself: {chain}",
+    "E208": "more than {limit} levels of containers",
+    # E3xx defaults and constants
+    "E301": "{what} is not {type}",
+    "E302": "{value} does not fit {type}",
+    "E303": "no constant {name} is declared",
+    "E304": "enum {enum} has no member {name}",
+    "E305": "{name} is {what}, not a constant",
+    "E306": "{what} cannot have a default",
+    "E307": "{what} stands twice in {owner}",
+    "E308": "constant {name} is made of itself: {chain}",
+    "E309": "{what} cannot be a constant",
+    # E4xx services, methods and annotations
+    "E401": "a oneway method returns nothing",
+    "E402": "a oneway method raises nothing",
+    "E403": "{name} is {what}, not an exception",
+    "E404": "{name} stands twice after =>",
+    "E405": "{name} is not declared but close to {other}",
+    "E406": "{name} is {what}, not a service",
+    "E407": "service {name} extends itself: {chain}",
+    "E408": "{owner} inherits a method {name}",
+    "E409": "more than {limit} services extend each other",
+    "E410": "no annotation @{name} is known",
+    "E411": "@{name} cannot stand at {what}",
+    "E412": "@{name} takes {what}",
+    "E413": "@{name} is written twice",
     # Wxxx warnings
     "W001": "the doc comment belongs to nothing",
+    "W002": "the file declares nothing",
+    "W003": "the Python module {name} will hide one of the standard library",
 }
 
 Severity: typing.TypeAlias = typing.Literal["error", "warning"]

@@ -48,7 +48,9 @@ class Named:
     Args:
         kind: ``struct``, ``union``, ``enum`` or ``exception``.
         name: The name it is declared by.
-        file: The include's alias (``common``), or empty for one of this file.
+        file: The include's alias (``common``), or empty for one of this file. What comes from
+            a file that this one does not include itself is reached through the one that
+            does: ``common.base``, the include ``base`` of the include ``common``.
     """
 
     kind: typing.Literal["struct", "union", "enum", "exception"]
@@ -240,7 +242,7 @@ class Method:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ServiceName:
-    """A reference to a service: ``common.Base``."""
+    """A reference to a service: ``common.Base``; ``file`` as in ``Named``."""
 
     name: str
     file: str = ""
@@ -253,7 +255,8 @@ class Service:
     Args:
         extends: Its parent, if any.
         inherited: Every method of the parents that it offers too, nearest parent first,
-            with the service that declares each.
+            with the service that declares each. Types and names are those of this file:
+            a ``Money`` of the parent's file is ``common.Money`` here.
     """
 
     name: str
