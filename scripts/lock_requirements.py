@@ -23,7 +23,8 @@ def main() -> int:
     for group in ("dev", "peers"):
         subprocess.run(
             [
-                *(tool / "bin" / "uv", "pip", "compile", "--quiet", "--no-config", "--native-tls", "--upgrade"),
+                *(tool / "bin" / "uv", "pip", "compile", "--quiet"),
+                *("--no-config", "--native-tls", "--upgrade"),
                 *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate"),
                 *("--no-emit-index-url", "--no-emit-find-links"),
                 *("pyproject.toml", "--group", group, "--output-file", f"requirements/{group}.txt"),

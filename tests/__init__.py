@@ -1,0 +1,1 @@
+"""The tests mirror rpcgen/, a folder a layer; golden/ holds expected outputs, support/ what several tests need."""

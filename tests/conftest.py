@@ -1,0 +1,27 @@
+"""Hypothesis profiles: ``ci`` gives the same examples every time, ``thorough`` looks further.
+
+``make test PROFILE=thorough`` takes the longer way.
+"""
+
+from __future__ import annotations
+
+import os
+
+import hypothesis
+
+# Two busy cores make single examples slow now and then: that says nothing about the code.
+_UNHURRIED = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large]
+
+hypothesis.settings.register_profile(
+    "ci",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=100,
+    print_blob=True,
+    suppress_health_check=_UNHURRIED,
+)
+hypothesis.settings.register_profile(
+    "thorough", deadline=None, max_examples=2000, print_blob=True, suppress_health_check=_UNHURRIED
+)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
