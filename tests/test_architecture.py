@@ -43,7 +43,7 @@ FLOORS = [
     {"rpcgen.runtime.connect"},
     {"rpcgen.runtime.sync", "rpcgen.runtime.aio", "rpcgen.runtime.http"},
     {"rpcgen.runtime.registry"},
-    {"rpcgen.runtime.stubs", "rpcgen.runtime.options", "rpcgen.runtime.address"},
+    {f"rpcgen.runtime.{name}" for name in ("stubs", "handlers", "interface", "options", "address")},
     {"rpcgen.runtime.wire"},
     {"rpcgen.runtime.values", "rpcgen.runtime.schema", "rpcgen.runtime.errors", "rpcgen.runtime.abi"},
 ]
