@@ -13,7 +13,7 @@ setuptools.setup(
     package_dir={"rpcgen._templates": "templates"},
     package_data={
         "rpcgen": ["py.typed"],
-        "rpcgen.compiler": ["*.lark"],
+        "rpcgen.compiler": ["*.lark", "*.json"],
         "rpcgen._templates": ["python/*.j2", "python/**/*.j2"],
     },
     include_package_data=False,
