@@ -72,6 +72,7 @@ if typing.TYPE_CHECKING:
     )
     from rpcgen.runtime.stubs import (
         ClientStub as ClientStub,
+        Interface as Interface,
         MessageProtocol as MessageProtocol,
         MethodProtocol as MethodProtocol,
         ServerStub as ServerStub,
@@ -80,11 +81,17 @@ if typing.TYPE_CHECKING:
         deadline as deadline,
         with_options as with_options,
     )
-    from rpcgen.runtime.connect import (
+    from rpcgen.runtime.urls import (
         connect as connect,
     )
-    from rpcgen.runtime.sync import (
+    from rpcgen.runtime.sync.channel import (
         Channel as Channel,
+    )
+    from rpcgen.runtime.sync.options import (
+        ServerOptions as ServerOptions,
+        ThreadServerOptions as ThreadServerOptions,
+    )
+    from rpcgen.runtime.sync.server import (
         Server as Server,
         ThreadServer as ThreadServer,
     )
@@ -140,10 +147,12 @@ _HOMES = {
     "values": ("Case", "Struct", "Union", "UnknownCase", "field"),
     "abi": ("check_abi",),
     "wire.limits": ("Limits",),
-    "stubs": ("ClientStub", "MessageProtocol", "MethodProtocol", "ServerStub"),
+    "stubs": ("ClientStub", "Interface", "MessageProtocol", "MethodProtocol", "ServerStub"),
     "options": ("deadline", "with_options"),
-    "connect": ("connect",),
-    "sync": ("Channel", "Server", "ThreadServer"),
+    "urls": ("connect",),
+    "sync.channel": ("Channel",),
+    "sync.options": ("ServerOptions", "ThreadServerOptions"),
+    "sync.server": ("Server", "ThreadServer"),
 }
 
 _HOME = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}

@@ -1,0 +1,78 @@
+"""Handlers held against the IDL, before a server answers its first call."""
+
+from __future__ import annotations
+
+import collections.abc
+import difflib
+import inspect
+import typing
+
+if typing.TYPE_CHECKING:
+    from rpcgen.runtime.stubs import MessageProtocol
+
+    Protocol: typing.TypeAlias = type[MessageProtocol[typing.Any]]
+
+Handler: typing.TypeAlias = collections.abc.Callable[..., typing.Any]
+
+
+def bind(protocols: collections.abc.Iterable[Protocol], handlers: object) -> tuple[tuple[Protocol, Handler], ...]:
+    """Pairs each protocol with its handler.
+
+    Args:
+        protocols: What must be answered.
+        handlers: An instance, or a class with static or class methods.
+
+    Raises:
+        TypeError: Some have no handler that can be called as the IDL says. The message names
+            every one of them, what is wrong and its line in the IDL.
+    """
+    found: list[tuple[Protocol, Handler]] = []
+    faults: dict[str, str] = {}
+    for protocol in protocols:
+        name = protocol.python_name()
+        fault = _fault(handlers, name, protocol)
+        if fault is None:
+            found.append((protocol, getattr(handlers, name)))
+        else:
+            # A service that extends another has two protocols for one handler: one complaint.
+            faults.setdefault(name, f"{name} {fault}; its IDL is: {_signature(protocol)}")
+    if faults:
+        owner = handlers.__name__ if isinstance(handlers, type) else type(handlers).__name__
+        raise TypeError("\n  ".join([f"{owner} does not handle the service:", *faults.values()]))
+    return tuple(found)
+
+
+def _signature(protocol: Protocol) -> str:
+    return (protocol.__doc__ or protocol.name).strip().partition("\n")[0]
+
+
+def _fault(handlers: object, name: str, protocol: Protocol) -> str | None:
+    handler = getattr(handlers, name, None)
+    if handler is None:
+        near = difflib.get_close_matches(name, [n for n in dir(handlers) if not n.startswith("__")], n=1)
+        return "is missing" + (f" (there is {near[0]})" if near else "")
+    if not callable(handler):
+        return f"is a {type(handler).__name__}, not a method"
+    if inspect.iscoroutinefunction(handler) or inspect.isasyncgenfunction(handler):
+        return "is a coroutine function, which a blocking server does not run: write def, not async def"
+    if isinstance(handlers, type) and inspect.isfunction(inspect.getattr_static(handlers, name)):
+        return f"needs an instance: pass {handlers.__name__}(), or make it a @staticmethod"
+    return _misfit(handler, protocol)
+
+
+def _misfit(handler: Handler, protocol: Protocol) -> str | None:
+    try:
+        parameters = inspect.signature(handler).parameters.values()
+    except (TypeError, ValueError):
+        return None  # some built-in callables have no signature; they are found out when called
+    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    wanted = len(protocol.params)
+    required = sum(p.default is p.empty for p in places)
+    demanded = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    if demanded:
+        return f"requires {demanded[0]} by keyword, but arguments are given positionally"
+    if required > wanted:
+        return f"requires {required} arguments, the IDL has {wanted}"
+    if len(places) < wanted and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return f"takes {len(places)} arguments, the IDL has {wanted}"
+    return None

@@ -1,0 +1,282 @@
+"""The two ends of a method as a program sees them: a stub that calls, a stub that answers.
+
+A generated protocol class is data; ``codec()`` turns it into what reads and writes the
+method's messages, when it is first needed. Client stubs hand (protocol, arguments) to a
+channel. Server stubs pair each protocol with a handler, once, when they are made.
+"""
+
+from __future__ import annotations
+
+import typing
+
+from rpcgen.runtime.errors import ConnectionLost, ProtocolError, RemoteException
+from rpcgen.runtime.schema import DEFAULT, REQUIRED, VOID, Param, Reserved, Type
+from rpcgen.runtime.wire.limits import Limits
+from rpcgen.runtime.wire.plain import MethodCodec
+
+if typing.TYPE_CHECKING:
+    import socket
+
+    Result = typing.TypeVar("Result")
+    Connection: typing.TypeAlias = "typing.BinaryIO | socket.socket"
+
+    class _Generic(typing.Generic[Result]):
+        pass
+else:
+
+    class _Generic:
+        # Subscribing a typing.Generic takes 1 µs a class and 40 KiB an import; a program that runs
+        # needs neither.
+        __slots__ = ()
+
+        def __class_getitem__(cls, result):
+            return cls
+
+
+class MessageProtocol(_Generic["Result"]):
+    """The messages of one method. Generated classes say which; there is no state in an instance."""
+
+    __slots__ = ()
+
+    name: typing.ClassVar[str] = ""
+    """On the wire: ``divide``, or ``Directory.find`` in a named service."""
+    params: typing.ClassVar[tuple[Param, ...]] = ()
+    reserved: typing.ClassVar[tuple[Reserved, ...]] = ()
+    returns: typing.ClassVar[Type] = VOID
+    raises: typing.ClassVar[tuple[type[RemoteException], ...]] = ()
+    attr: typing.ClassVar[str] = ""
+    """In Python, where that is another name than the wire's."""
+    oneway: typing.ClassVar[bool] = False
+    idempotent: typing.ClassVar[bool] = False
+    timeout: typing.ClassVar[float | None] = None
+    """Seconds, of the IDL's ``@timeout``."""
+    deprecated: typing.ClassVar[str | None] = None
+    """Why, or what to use instead."""
+
+    _codec: typing.ClassVar[MethodCodec | None] = None
+
+    @classmethod
+    def codec(cls) -> MethodCodec:
+        """Gives what encodes and decodes this method's messages; made once a class."""
+        # Not cls._codec: a protocol of a service that extends another inherits from its base's.
+        codec = cls.__dict__.get("_codec")
+        if codec is None:
+            codec = MethodCodec(cls.name, cls.params, cls.reserved, cls.returns, cls.raises, cls.oneway)
+            cls._codec = codec
+        return codec
+
+    @classmethod
+    def python_name(cls) -> str:
+        """Gives the name that stubs and handlers have for the method."""
+        return cls.attr or cls.name.rpartition(".")[2]
+
+    def args_encode(self, *args: object, **named: object) -> bytes:
+        """Gives a whole call message.
+
+        Args:
+            *args: The method's arguments, as in Python.
+            **named: The same by name.
+
+        Raises:
+            TypeError: One is missing, unknown or given twice.
+            EncodeError: One does not fit its type.
+        """
+        return self.codec().encode_call(self._positional(args, named))
+
+    def args_decode(self, conn: Connection) -> dict[str, typing.Any]:
+        """Reads the arguments of a call whose name has been read already.
+
+        Args:
+            conn: A blocking socket or a binary file; nothing beyond the call is read from it.
+
+        Returns:
+            Every argument by its name in Python, defaults filled in.
+
+        Raises:
+            DecodeError: The arguments are not the method's.
+            ConnectionLost: The stream ended.
+        """
+        values = self.codec().decode_args(_read_block(conn, Limits().message, "arguments"))
+        return {param.attr: value for param, value in zip(self.params, values, strict=True)}
+
+    def result_encode(self, result: object) -> bytes:
+        """Gives a whole reply.
+
+        Args:
+            result: What the method returned, or an exception that it raised.
+
+        Raises:
+            EncodeError: It does not fit the result's type.
+            TypeError: It is an exception that the method does not declare.
+        """
+        if not isinstance(result, BaseException) or self._returns_exceptions():
+            return self.codec().encode_reply(result)
+        raised = self.codec().encode_raised(result) if isinstance(result, RemoteException) else None
+        if raised is None:
+            raise TypeError(f"{self.name} does not declare {type(result).__name__}")
+        return raised
+
+    def result_decode(self, conn: Connection) -> typing.Any:
+        """Reads a reply.
+
+        Args:
+            conn: A blocking socket or a binary file; nothing beyond the reply is read from it.
+
+        Returns:
+            What the method returned, or the exception that it raised; a fault as ``RemoteFault``.
+
+        Raises:
+            ProtocolError: The bytes are not a reply to this method.
+            ConnectionLost: The stream ended.
+        """
+        codec = self.codec()
+        scan = codec.reply_scan()
+        data = bytearray()
+        while not scan.advance(data):
+            data += _read(conn, scan.needs - len(data), "reply")
+        return codec.decode_reply(bytes(data))
+
+    def _returns_exceptions(self) -> bool:
+        return isinstance(self.returns, type) and issubclass(self.returns, RemoteException)
+
+    def _positional(self, args: tuple[object, ...], named: dict[str, object]) -> list[object]:
+        if len(args) > len(self.params):
+            raise TypeError(f"{self.name} takes {len(self.params)} arguments, {len(args)} were given")
+        values = list(args)
+        for param in self.params[: len(args)]:
+            if param.attr in named:
+                raise TypeError(f"{self.name} got two values for {param.attr}")
+        for param in self.params[len(args) :]:
+            value = named.pop(param.attr, DEFAULT)
+            if value is DEFAULT and param.default is REQUIRED:
+                raise TypeError(f"{self.name} lacks its argument {param.attr}")
+            values.append(value)
+        if named:
+            raise TypeError(f"{self.name} has no argument {next(iter(named))}")
+        return values
+
+
+class MethodProtocol:
+    """Reads which method a call is for.
+
+    Args:
+        conn: A blocking socket or a binary file at the start of a call.
+    """
+
+    def __init__(self, conn: Connection) -> None:
+        self.conn = conn
+
+    def get_method_name(self) -> str:
+        """Reads the name; the arguments are left to ``args_decode`` of its protocol.
+
+        Raises:
+            ProtocolError: The bytes are not the beginning of a call.
+            ConnectionLost: The stream ended.
+        """
+        block = _read_block(self.conn, Limits().name, "method name")
+        try:
+            return block.decode()
+        except UnicodeDecodeError as error:
+            raise ProtocolError(f"a method name is not UTF-8: {block[:32]!r}") from error
+
+
+def _read_block(conn: Connection, limit: int, what: str) -> bytes:
+    length = int.from_bytes(_read(conn, 4, what), "big")
+    if length > limit:
+        raise ProtocolError(f"the {what} would take {length} bytes: at most {limit} are accepted")
+    return _read(conn, length, what)
+
+
+def _read(conn: Connection, size: int, what: str) -> bytes:
+    read = getattr(conn, "recv", None) or conn.read  # type: ignore[union-attr]
+    data: bytes = read(size) if size else b""
+    while len(data) < size:
+        more = read(size - len(data))
+        if not more:
+            raise ConnectionLost(f"the stream ended inside a {what}, {size - len(data)} bytes early")
+        data += more
+    return data
+
+
+class Caller(typing.Protocol):
+    """What a client stub needs of a channel."""
+
+    def call(
+        self, protocol: type[MessageProtocol[typing.Any]], args: tuple[object, ...], timeout: float | None
+    ) -> typing.Any:
+        """Calls the method and gives its result; raises what it raised."""
+
+
+class ClientStub:
+    """The base of generated stubs; its public names are the IDL's methods alone.
+
+    Many threads may share one, as they may share a channel.
+
+    Args:
+        channel: Where calls go.
+    """
+
+    def __init__(self, channel: Caller) -> None:
+        self._channel = channel
+        self._timeout: float | None = None
+
+    def _call(self, protocol: type[MessageProtocol[Result]], *args: object) -> Result:
+        if protocol.deprecated is not None:
+            _warn(protocol)
+        result: Result = self._channel.call(protocol, args, self._timeout)
+        return result
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._channel!r})"
+
+
+def _warn(protocol: type[MessageProtocol[typing.Any]]) -> None:
+    import warnings
+
+    # The caller's line is above this function, _call and the generated method.
+    warnings.warn(f"{protocol.name} is deprecated: {protocol.deprecated}", DeprecationWarning, stacklevel=4)
+
+
+class Interface:
+    """The canonical text of one interface file; ``rpc.describe`` answers with it.
+
+    Args:
+        file: The file's name, without its folder.
+        text: Its canonical IDL.
+        includes: Those of the files that it includes.
+    """
+
+    __slots__ = ("file", "includes", "text")
+
+    def __init__(self, file: str, text: str, includes: tuple[Interface, ...] = ()) -> None:
+        self.file = file
+        self.text = text
+        self.includes = includes
+
+    def __repr__(self) -> str:
+        return f"rpc.Interface({self.file!r})"
+
+
+class ServerStub:
+    """The base of generated dispatchers: which handler answers which method.
+
+    Args:
+        handlers: An instance, or a class with static methods, that has every method of the
+            IDL. It gets all arguments positionally, defaults filled in.
+
+    Raises:
+        TypeError: A method is missing or ill-shaped; all that are, with their IDL lines.
+    """
+
+    protocols: typing.ClassVar[tuple[type[MessageProtocol[typing.Any]], ...]] = ()
+    interface: typing.ClassVar[Interface | None] = None
+
+    def __init__(self, handlers: object) -> None:
+        from rpcgen.runtime.handlers import bind
+
+        self.handlers = handlers
+        self.methods = bind(self.protocols, handlers)
+        """Protocol and handler, in the order of ``protocols``."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.handlers!r})"
