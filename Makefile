@@ -3,6 +3,7 @@
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
+.NOTPARALLEL: # the suite uses all cores by itself, and its last line should come last
 SHELL := /bin/bash
 WORKERS ?= auto
 PROFILE ?= ci

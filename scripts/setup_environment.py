@@ -20,6 +20,7 @@ import venv
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
+BASE_STAMP = ENVIRONMENT / "base.stamp"
 
 
 def main(groups: list[str]) -> int:
@@ -35,6 +36,8 @@ def main(groups: list[str]) -> int:
         except subprocess.CalledProcessError as failure:
             command = " ".join(str(part) for part in failure.cmd)
             print(f"set-up failed (status {failure.returncode}): {command}", file=sys.stderr)
+            # Whatever state it is in, the next run starts from nothing.
+            BASE_STAMP.unlink(missing_ok=True)
             return 1
     return 0
 
@@ -61,19 +64,18 @@ def set_up(group: str) -> None:
 def make_base() -> str:
     """Makes the bare environment if there is none that works; gives what identifies it."""
     wanted = f"{ROOT} {sys.version} {os.path.realpath(sys.executable)}"
-    mark = ENVIRONMENT / "base.stamp"
-    if mark.is_file() and mark.read_text() == wanted and works():
+    if BASE_STAMP.is_file() and BASE_STAMP.read_text() == wanted and works():
         return wanted
     print("making .venv", file=sys.stderr)
     shutil.rmtree(ENVIRONMENT, ignore_errors=True)
     venv.create(ENVIRONMENT, with_pip=True)
-    mark.write_text(wanted)
+    BASE_STAMP.write_text(wanted)
     return wanted
 
 
 def works() -> bool:
     try:
-        check = subprocess.run([PYTHON, "-c", "import pip"], capture_output=True, timeout=60, check=False)
+        check = subprocess.run([PYTHON, "-I", "-S", "-c", ""], capture_output=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return check.returncode == 0
