@@ -1,5 +1,23 @@
-"""rpcgen: typed remote calls in Python from one interface file."""
+"""rpcgen: typed remote calls in Python from one interface file.
+
+``rpcgen.runtime`` is what programs stand on; ``rpcgen.load`` gives an interface file's module
+without writing one. Both are loaded when first used.
+"""
 
 from __future__ import annotations
 
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False  # what typing.TYPE_CHECKING is, without importing typing
+if TYPE_CHECKING:
+    from rpcgen.loading import IdlError as IdlError
+    from rpcgen.loading import load as load
+
+
+def __getattr__(name: str) -> object:
+    if name in ("IdlError", "load"):
+        from rpcgen import loading
+
+        globals().update(IdlError=loading.IdlError, load=loading.load)
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

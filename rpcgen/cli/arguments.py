@@ -1,0 +1,64 @@
+"""Options and their mistakes: argparse reads them, the words to the user are ours.
+
+Each command writes its own help text, so that it reads well and is the same under every Python;
+a test compares it with the options that there are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import typing
+
+from rpcgen.cli.errors import CommandError, did_you_mean
+
+COMMON = """\
+  --color auto|always|never   colour what is found (default: auto)
+  --traceback                 show where in rpcgen an internal error happened
+  -h, --help                  show this text"""
+"""The part of every command's help that is the same."""
+
+
+class Parser(argparse.ArgumentParser):
+    """The options of one command.
+
+    Args:
+        command: Its name.
+    """
+
+    def __init__(self, command: str) -> None:
+        super().__init__(
+            prog=f"rpcgen {command}",
+            add_help=False,
+            allow_abbrev=False,
+            # argparse makes a formatter for each option, and one without a width imports shutil.
+            formatter_class=lambda prog: argparse.HelpFormatter(prog, width=80),
+        )
+        self.add_argument("--color", choices=("auto", "always", "never"), default="auto")
+        self.add_argument("--traceback", action="store_true")
+        self.add_argument("-h", "--help", action="store_true")
+
+    def options(self) -> list[str]:
+        """Gives every option, long and short."""
+        return list(self._option_string_actions)
+
+    def read(self, words: typing.Sequence[str]) -> argparse.Namespace:
+        """Reads the words after the command's name; files and options may stand mixed.
+
+        Raises:
+            CommandError: An option is unknown, lacks its value or has a wrong one.
+        """
+        found, unknown = self.parse_known_intermixed_args(words)
+        for word in unknown:
+            if word.startswith("-") and word != "-":
+                option = word.partition("=")[0]
+                long = [name for name in self.options() if name.startswith("--")]
+                meant = did_you_mean(option, long) if option.startswith("--") else ""
+                raise CommandError(f"there is no option {option}", help=meant or self._pointer())
+            raise CommandError(f"there is no place for {word!r}", help=self._pointer())
+        return found
+
+    def error(self, message: str) -> typing.NoReturn:
+        raise CommandError(message.removeprefix("argument "), help=self._pointer())
+
+    def _pointer(self) -> str:
+        return f"`{self.prog} --help` says how it is used"

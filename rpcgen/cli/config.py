@@ -1,0 +1,178 @@
+"""``[tool.rpcgen]`` of the nearest pyproject.toml that has it, from the current folder upwards.
+
+    [tool.rpcgen]
+    files = ["idl/*.idl"]       # compiled when the command line names none; folders and globs too
+    output = "generated"        # -o
+    include = ["vendor/idl"]    # -I; those of the command line are looked through first
+    templates = "templates"     # --templates
+    imports = "auto"            # --imports
+
+Paths are relative to the folder of pyproject.toml. What the command line says wins.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing
+
+from rpcgen.cli.errors import CommandError, did_you_mean, refused
+
+IMPORTS = ("auto", "relative", "absolute")
+
+_FORMS: typing.Final[dict[str, str]] = {
+    "files": "a list of strings",
+    "output": "a string",
+    "include": "a list of strings",
+    "templates": "a string",
+    "imports": "a string",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Config:
+    """What pyproject.toml says; paths are ready to be opened from the current folder.
+
+    Args:
+        path: The pyproject.toml, or None if there is none with our table.
+        files: The interface files, globs expanded and sorted.
+    """
+
+    path: str | None = None
+    files: tuple[str, ...] = ()
+    output: str | None = None
+    include: tuple[str, ...] = ()
+    templates: str | None = None
+    imports: str | None = None
+
+
+def read_config() -> Config:
+    """Finds and reads the configuration.
+
+    Raises:
+        CommandError: It is not TOML, has an unknown key, a value of a wrong type, or a glob that
+            matches nothing; the message says where.
+    """
+    folder = os.getcwd()
+    while True:
+        table = _read(os.path.join(folder, "pyproject.toml"))
+        if table is not None:
+            return _config(folder, *table)
+        above = os.path.dirname(folder)
+        if above == folder:
+            return Config()
+        folder = above
+
+
+def _read(path: str) -> tuple[dict[str, object], str] | None:
+    """Gives our table and the text of the file, or None if it has no such table."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise refused(f"read {_shown(path)}", error) from error
+    # Most projects have a pyproject.toml without a word about us: they need not pay for a parser.
+    if b"rpcgen" not in data:
+        return None
+    import tomllib
+
+    try:
+        text = data.decode("utf-8")
+        tool = tomllib.loads(text).get("tool", {})
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{_shown(path)} is not UTF-8: byte {error.start}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise CommandError(f"{_shown(path)} is not TOML: {error}") from error
+    table = tool.get("rpcgen") if isinstance(tool, dict) else None
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise CommandError(f"{_shown(path)}: tool.rpcgen must be a table, not {_kind(table)}")
+    return table, text
+
+
+def _config(folder: str, table: dict[str, object], text: str) -> Config:
+    path = os.path.join(folder, "pyproject.toml")
+    for key, value in table.items():
+        where = f"{_shown(path)}:{_line(text, key)}"
+        if key not in _FORMS:
+            known = f"the keys are {', '.join(_FORMS)}"
+            raise CommandError(
+                f"{where}: there is no key {key!r} in [tool.rpcgen]", help=did_you_mean(key, _FORMS) or known
+            )
+        wanted = _FORMS[key]
+        if not (isinstance(value, str) if wanted == "a string" else _is_strings(value)):
+            raise CommandError(f"{where}: {key} must be {wanted}, not {_kind(value)}")
+        if key == "imports" and value not in IMPORTS:
+            raise CommandError(f"{where}: imports must be one of {', '.join(IMPORTS)}, not {value!r}")
+        if value == "" or (isinstance(value, list) and "" in value):
+            raise CommandError(f"{where}: {key} has an empty path")
+
+    def one(key: str) -> str | None:
+        value = table.get(key)
+        return _shown(os.path.join(folder, value)) if isinstance(value, str) else None
+
+    def many(key: str) -> list[str]:
+        return typing.cast("list[str]", table.get(key, []))
+
+    files: list[str] = []
+    for pattern in many("files"):
+        found = _expanded(folder, pattern)
+        if not found:
+            where = f"{_shown(path)}:{_line(text, 'files')}"
+            raise CommandError(f"{where}: {pattern!r} of files matches nothing")
+        files += found
+    return Config(
+        path=_shown(path),
+        files=tuple(_shown(os.path.join(folder, file)) for file in files),
+        output=one("output"),
+        include=tuple(_shown(os.path.join(folder, name)) for name in many("include")),
+        templates=one("templates"),
+        imports=typing.cast("str | None", table.get("imports")),
+    )
+
+
+def _expanded(folder: str, pattern: str) -> list[str]:
+    """Gives what a glob matches, in order; a plain path is itself, whether it is there or not."""
+    if not any(char in pattern for char in "*?["):
+        return [pattern]
+    import glob
+
+    return sorted(glob.glob(pattern, root_dir=folder, recursive=True))
+
+
+def _shown(path: str) -> str:
+    """Gives a path as a user in the current folder would write it."""
+    try:
+        return os.path.relpath(path)
+    except ValueError:  # on another drive
+        return path
+
+
+def _line(text: str, key: str) -> int:
+    """Finds the line of a key of our table: a search in the text, as tomllib keeps no places."""
+    inside, header = False, 1
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = line.strip()
+        if bare.startswith("["):
+            inside = bare.strip("[] \t").replace(" ", "").partition("]")[0] == "tool.rpcgen"
+            header = number if inside else header
+        elif inside and bare.partition("=")[0].strip().strip("\"'") == key:
+            return number
+    return header
+
+
+def _is_strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _kind(value: object) -> str:
+    names = {bool: "a boolean", str: "a string", int: "an integer", float: "a float", dict: "a table"}
+    return names.get(type(value), "a list" if not isinstance(value, list) else _list_kind(value))
+
+
+def _list_kind(value: list[object]) -> str:
+    others = [item for item in value if not isinstance(item, str)]
+    return f"a list with {_kind(others[0])} in it" if others else "a list of strings"
