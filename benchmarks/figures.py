@@ -86,23 +86,23 @@ def table(figures: typing.Sequence[Figure]) -> str:
         for figure in figures
     ]
     heads = ("", "median", "spread", "goal", "", "")
-    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
-    lines = []
-    group = None
-    for figure, row in zip(figures, rows, strict=True):
-        if figure.group != group:
-            group = figure.group
-            lines += ["", _line((group, *heads[1:]), widths), "-" * (sum(widths) + 2 * len(widths))]
+    groups = [(figure.group, *heads[1:]) for figure in figures]
+    widths = [max(len(row[column]) for row in [*groups, *rows]) for column in range(len(heads))]
+    lines: list[str] = []
+    for number, (figure, row) in enumerate(zip(figures, rows, strict=True)):
+        if number == 0 or figure.group != figures[number - 1].group:
+            lines += ["", _line(groups[number], widths), "-" * (sum(widths) + 2 * len(widths) - 2)]
         lines.append(_line(row, widths))
-    return "\n".join(lines).lstrip("\n")
+    return "\n".join(lines[1:])
 
 
 def _line(cells: typing.Sequence[str], widths: typing.Sequence[int]) -> str:
-    first, *middle, last = (
-        cell.ljust(width) if column in (0, 4, 5) else cell.rjust(width)
+    """Text to the left, numbers to the right."""
+    texts = (0, 4, 5)
+    return "  ".join(
+        cell.ljust(width) if column in texts else cell.rjust(width)
         for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    )
-    return "  ".join((first, *middle, last)).rstrip()
+    ).rstrip()
 
 
 def _short(value: float) -> str:

@@ -1,7 +1,8 @@
 """Writes ``requirements/`` anew: exact versions and hashes, for every system and Python from 3.11 on.
 
 Each group of pyproject.toml's ``[dependency-groups]`` becomes one file. Nothing of this
-machine (index hosts, folders of wheels) gets into it.
+machine (index hosts, folders of wheels) gets into it. The peers go into the same environment,
+so they take the versions that are locked there.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ def main() -> int:
     subprocess.run(
         [sys.executable, "-m", "pip", "--quiet", "install", "--upgrade", "--target", tool, UV], check=True
     )
-    for group in ("dev", "peers"):
+    for group, constraints in {"dev": (), "peers": ("--constraint", "requirements/dev.txt")}.items():
         subprocess.run(
             [
                 *(tool / "bin" / "uv", "pip", "compile", "--quiet"),
                 *("--no-config", "--native-tls", "--upgrade"),
                 *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate"),
                 *("--no-emit-index-url", "--no-emit-find-links"),
+                *constraints,
                 *("pyproject.toml", "--group", group, "--output-file", f"requirements/{group}.txt"),
             ],
             cwd=ROOT,

@@ -258,3 +258,12 @@ def test_locks_name_no_index() -> None:
         pinned = re.findall(r"^[a-z0-9._-]+==\S+", text, re.MULTILINE)
         requirements = re.findall(r"^[a-zA-Z]", text, re.MULTILINE)
         assert len(pinned) == len(requirements) > 0
+
+
+def test_no_file_names_the_folder_that_it_was_written_in() -> None:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listing.returncode != 0:
+        pytest.skip("not a git checkout")
+    paths = [ROOT / name for name in listing.stdout.split("\0") if name]
+    here = f"{ROOT}/".encode()
+    assert [str(path) for path in paths if path.is_file() and here in path.read_bytes()] == []
