@@ -40,10 +40,10 @@ MAY_IMPORT = {
 FLOORS = [
     {"rpcgen.runtime.tasks"},
     {"rpcgen.runtime.discovery"},
-    {"rpcgen.runtime.connect"},
+    {"rpcgen.runtime.urls"},
     {"rpcgen.runtime.sync", "rpcgen.runtime.aio", "rpcgen.runtime.http"},
     {"rpcgen.runtime.registry"},
-    {f"rpcgen.runtime.{name}" for name in ("stubs", "handlers", "interface", "options", "address")},
+    {f"rpcgen.runtime.{name}" for name in ("dispatch", "stubs", "handlers", "options", "address")},
     {"rpcgen.runtime.wire"},
     {"rpcgen.runtime.values", "rpcgen.runtime.schema", "rpcgen.runtime.errors", "rpcgen.runtime.abi"},
 ]
