@@ -1,4 +1,4 @@
-"""Compiling 10, 1,000 and 10,000 methods, as whole processes."""
+"""Compiling 10, 1,000 and 10,000 methods, as whole processes; beside it gRPC's compiler, which is C++."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import statistics
 import tempfile
 import typing
 
+from benchmarks import grpc_stubs
 from benchmarks.figures import Figure, alternate, from_rounds
 from benchmarks.interfaces import SIZES, Bench, interface
 
@@ -20,21 +21,35 @@ def run(quick: bool) -> typing.Iterable[Figure]:
     rounds = 1 if quick else 5
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(pathlib.Path(folder))
-        bench.run("-m", "rpcgen", "--version")
+        contestants: dict[str, typing.Callable[[], float]] = {}
         for size in sizes:
             (bench.folder / f"size{size}.idl").write_text(interface(size), encoding="utf-8")
+            contestants[f"rpcgen {size}"] = functools.partial(_compile, bench, size)
+            if grpc_stubs.installed():
+                grpc_stubs.write(bench, size)
+                contestants[f"grpc {size}"] = functools.partial(grpc_stubs.compile, bench, size)
         _compile(bench, sizes[0])
-        measured = alternate({str(size): functools.partial(_compile, bench, size) for size in sizes}, rounds)
+        measured = alternate(contestants, rounds)
     for size in sizes:
-        yield from_rounds("compile", f"{size:,} methods", measured[str(size)], "s", at_most=GOALS[size])
+        yield from_rounds(
+            "compile", f"{size:,} methods", measured[f"rpcgen {size}"], "s", at_most=GOALS[size]
+        )
     if not quick:
-        yield _linearity({size: statistics.median(measured[str(size)]) for size in sizes})
+        yield _linearity({size: statistics.median(measured[f"rpcgen {size}"]) for size in sizes})
+    for size in sizes:
+        yield _peer(f"{size:,} methods, grpc_tools.protoc", measured.get(f"grpc {size}"))
 
 
 def _compile(bench: Bench, size: int) -> float:
     (bench.folder / f"size{size}.py").unlink(missing_ok=True)
     source = bench.folder / f"size{size}.idl"
     return bench.seconds("-m", "rpcgen", "compile", str(source), "-o", str(bench.folder))
+
+
+def _peer(name: str, rounds: list[float] | None) -> Figure:
+    if rounds is None:
+        return Figure("compile", name, None, "s", note="not installed: make peers")
+    return from_rounds("compile", name, rounds, "s", note="C++")
 
 
 def _linearity(seconds: dict[int, float]) -> Figure:
