@@ -304,6 +304,19 @@ class Module:
         """Gives the declarations of one kind, in order."""
         return tuple(found for found in self.declarations if isinstance(found, kind))
 
+    def closure(self) -> tuple[Module, ...]:
+        """Gives it and every module that it includes, at any depth: once each, dependencies first."""
+        ordered: dict[str, Module] = {}
+        waiting: list[tuple[Module, bool]] = [(self, False)]
+        while waiting:
+            module, ready = waiting.pop()
+            if ready:
+                ordered.setdefault(module.path, module)
+            elif module.path not in ordered:
+                waiting.append((module, True))
+                waiting.extend((include.module, False) for include in reversed(module.includes))
+        return tuple(ordered.values())
+
 
 _Kind = typing.TypeVar("_Kind")
 
