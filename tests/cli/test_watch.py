@@ -1,0 +1,165 @@
+"""``--watch``: a real process, real files, and no guessing at times."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import queue
+import signal
+import subprocess
+import threading
+import typing
+
+import pytest
+
+from tests.cli.command import COMMAND, FAULTY, ONE_LINE, environment, write
+
+PATIENCE = 30
+"""Seconds before a line that should come is given up."""
+
+
+class Watching:
+    """A process that watches; its lines, findings and log alike, as they come."""
+
+    def __init__(self, folder: pathlib.Path, *words: str) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [*COMMAND, "compile", "--watch", *words],
+            cwd=folder,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        )
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        self.until("watching; Ctrl-C ends")
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout:
+            for line in self.process.stdout:
+                self._lines.put(line.rstrip("\n"))
+
+    def until(self, text: str) -> list[str]:
+        """Waits for a line that has the text; gives the lines up to it."""
+        seen: list[str] = []
+        while True:
+            try:
+                seen.append(self._lines.get(timeout=PATIENCE))
+            except queue.Empty:
+                raise AssertionError(f"no line has {text!r}: {seen}") from None
+            if text in seen[-1]:
+                return seen
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        status = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return status
+
+
+@pytest.fixture
+def watching(tmp_path: pathlib.Path) -> typing.Iterator[typing.Callable[..., Watching]]:
+    started: list[Watching] = []
+
+    def start(*words: str) -> Watching:
+        started.append(Watching(tmp_path, *words))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.wait()
+        one._reader.join()
+
+
+def test_a_change_compiles_again_and_ctrl_c_ends(
+    tmp_path: pathlib.Path, watching: typing.Callable[..., Watching]
+) -> None:
+    write(tmp_path, {"service.idl": ONE_LINE})
+    process = watching("service.idl")
+    process.until("service.idl → service.py")
+    write(tmp_path, {"service.idl": "int twice(1: int n)\n"})
+    process.until("service.idl → service.py")
+    assert "twice" in (tmp_path / "service.py").read_text()
+    assert process.end() == 0
+
+
+def test_errors_are_shown_and_survived(tmp_path: pathlib.Path, watching: typing.Callable[..., Watching]) -> None:
+    write(tmp_path, {"service.idl": ONE_LINE})
+    process = watching("service.idl")
+    process.until("service.idl → service.py")
+    write(tmp_path, {"service.idl": FAULTY})
+    seen = process.until("nothing was written")
+    assert any("error[E103]" in line for line in seen)
+    write(tmp_path, {"service.idl": ONE_LINE})
+    process.until("nothing changed")
+    assert process.end() == 0
+
+
+def test_a_missing_file_is_waited_for(tmp_path: pathlib.Path, watching: typing.Callable[..., Watching]) -> None:
+    process = watching("service.idl")
+    process.until("nothing was written")
+    write(tmp_path, {"service.idl": ONE_LINE})
+    process.until("service.idl → service.py")
+    (tmp_path / "service.idl").unlink()
+    process.until("nothing was written")
+    write(tmp_path, {"service.idl": ONE_LINE})
+    process.until("nothing changed")
+
+
+def test_an_editor_that_replaces_the_file(tmp_path: pathlib.Path, watching: typing.Callable[..., Watching]) -> None:
+    write(tmp_path, {"service.idl": ONE_LINE})
+    process = watching("service.idl")
+    process.until("service.idl → service.py")
+    write(tmp_path, {"service.idl~": "int twice(1: int n)\n"})
+    os.replace(tmp_path / "service.idl~", tmp_path / "service.idl")
+    process.until("service.idl → service.py")
+
+
+def test_an_include_and_one_that_appears_later(
+    tmp_path: pathlib.Path, watching: typing.Callable[..., Watching]
+) -> None:
+    write(tmp_path, {"service.idl": 'include "lib/common.idl"\ncommon.Money price()\n'})
+    process = watching("service.idl")
+    process.until("nothing was written")
+    write(tmp_path, {"lib/common.idl": "struct Money { 1: long cents }\n"})
+    process.until("service.idl → service.py")
+    write(tmp_path, {"lib/common.idl": "struct Money { 1: long cents 2: string currency }\n"})
+    process.until("lib/common.idl → common.py")
+
+
+def test_a_new_file_in_a_folder_and_a_changed_configuration(
+    tmp_path: pathlib.Path, watching: typing.Callable[..., Watching]
+) -> None:
+    write(tmp_path, {"pyproject.toml": '[tool.rpcgen]\nfiles = ["idl/*.idl"]\n', "idl/one.idl": ONE_LINE})
+    process = watching()
+    process.until("idl/one.idl → idl/one.py")
+    write(tmp_path, {"idl/two.idl": ONE_LINE})
+    process.until("idl/two.idl → idl/two.py")
+    write(tmp_path, {"pyproject.toml": '[tool.rpcgen]\nfles = ["idl/*.idl"]\n'})
+    process.until("did you mean files?")
+    write(tmp_path, {"pyproject.toml": '[tool.rpcgen]\nfiles = ["idl/*.idl"]\noutput = "out"\n'})
+    process.until("idl/two.idl → out/two.py")
+    assert process.end() == 0
+
+
+def test_an_output_folder_that_refuses_is_survived(
+    tmp_path: pathlib.Path, watching: typing.Callable[..., Watching]
+) -> None:
+    write(tmp_path, {"service.idl": ONE_LINE, "out": "a file, not a folder"})
+    process = watching("service.idl", "-o", "out")
+    process.until("cannot write out")
+    (tmp_path / "out").unlink()
+    write(tmp_path, {"service.idl": ONE_LINE + "\n"})
+    process.until("service.idl → out/service.py")
+
+
+def test_a_changed_template(tmp_path: pathlib.Path, watching: typing.Callable[..., Watching]) -> None:
+    write(tmp_path, {"service.idl": ONE_LINE, "mine/note.txt": "one"})
+    process = watching("service.idl", "--templates", "mine")
+    process.until("service.idl → service.py")
+    write(tmp_path, {"mine/note.txt": "another"})
+    process.until("nothing changed")
