@@ -1,0 +1,115 @@
+"""Lays Python expressions out as ruff format does, in lines of 88 columns.
+
+What fits stands on one line; what does not has its items on lines of their own, each with
+a trailing comma, which the formatter keeps. What still does not fit (a name of 90
+characters) is marked ``fmt: skip``, so that the formatter leaves it alone.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import typing
+
+WIDTH: typing.Final = 88
+SKIP: typing.Final = "  # fmt: skip"
+
+
+class Group:
+    """A bracketed list of items: a call, a tuple, a list, a signature.
+
+    Args:
+        open: Everything up to and with the bracket: ``rpc.Param(`` or ``default=[``.
+        items: What stands in it.
+        close: The bracket, and what must follow it on its line.
+        spread: Each item has a line of its own even if all would fit on one.
+    """
+
+    __slots__ = ("close", "flat", "items", "open", "spread")
+
+    def __init__(
+        self, open: str, items: collections.abc.Sequence[Expression], close: str, spread: bool = False
+    ) -> None:
+        self.open = open
+        self.items = items
+        self.close = close
+        self.spread = spread and len(items) > 1
+        self.flat = open + ", ".join([i if isinstance(i, str) else i.flat for i in items]) + close
+
+
+class Alternatives:
+    """``A | B | C``."""
+
+    __slots__ = ("flat", "items")
+
+    def __init__(self, items: collections.abc.Sequence[str]) -> None:
+        self.items = items
+        self.flat = " | ".join(items)
+
+
+Expression: typing.TypeAlias = "str | Group | Alternatives"
+
+
+def tuple_of(items: collections.abc.Sequence[Expression], spread: bool = False) -> Group:
+    """Gives ``(a, b)``, ``(a,)`` or ``()``."""
+    return Group("(", items, ",)" if len(items) == 1 else ")", spread)
+
+
+def statement(before: str, expression: Expression, after: str = "", indent: int = 0) -> str:
+    """Gives ``before + expression + after``, in one or more lines.
+
+    Args:
+        before: The beginning of the statement, such as ``name = ``.
+        expression: The part that may be broken.
+        after: The end of the statement, such as ``:``.
+        indent: How far in the statement stands. Its first line is given without it.
+    """
+    flat = expression if isinstance(expression, str) else expression.flat
+    text = before + flat + after
+    # The quick way for nearly all: the width of ASCII is its length.
+    if indent + len(text) <= WIDTH and text.isascii() and not _spreads(expression):
+        return text
+    lines = _lines(before, expression, after, indent)
+    joined = f"\n{' ' * indent}".join(lines)
+    return joined + SKIP if any(_may_exceed(line, indent) for line in lines) else joined
+
+
+def _lines(before: str, expression: Expression, after: str, indent: int) -> list[str]:
+    flat = before + (expression if isinstance(expression, str) else expression.flat) + after
+    if not _exceeds(flat, indent) and not _spreads(expression):
+        return [flat]
+    if isinstance(expression, Group) and expression.items:
+        lines = [before + expression.open]
+        for item in expression.items:
+            lines.extend("    " + line for line in _lines("", item, ",", indent + 4))
+        closing = expression.close.removeprefix(",")
+        return [*lines, closing + after]
+    if before.endswith(" = ") and not after:
+        return _parenthesised(before, expression, indent) or [flat]
+    return [flat]
+
+
+def _parenthesised(before: str, expression: Expression, indent: int) -> list[str] | None:
+    flat = expression if isinstance(expression, str) else expression.flat
+    if not _exceeds(flat, indent + 4):
+        return [before + "(", "    " + flat, ")"]
+    if isinstance(expression, Alternatives):
+        first, *rest = expression.items
+        return [before + "(", "    " + first, *("    | " + item for item in rest), ")"]
+    return None
+
+
+def _spreads(expression: Expression) -> bool:
+    if not isinstance(expression, Group):
+        return False
+    return expression.spread or any(_spreads(item) for item in expression.items)
+
+
+def _exceeds(line: str, indent: int) -> bool:
+    # Combining characters take no column and CJK ones two. The formatter knows; here it is
+    # enough to know where it might decide in another way.
+    wide = 0 if line.isascii() else sum(not char.isascii() for char in line)
+    return indent + len(line) + wide > WIDTH
+
+
+def _may_exceed(line: str, indent: int) -> bool:
+    return not line.isascii() or indent + len(line) > WIDTH

@@ -1,0 +1,184 @@
+"""What templates are given: the model with every decision made and every line laid out.
+
+``docs/templates.md`` describes it for those who write templates. Texts that may take
+several lines (a signature, a docstring) come as they stand in the module, first line
+without its indentation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rpcgen.compiler import model
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FieldView:
+    """A field of a struct or exception, or an enum's member."""
+
+    name: str
+    declaration: str
+    docstring: str | None
+    model: model.Field | model.EnumMember
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CaseView:
+    """A union's case."""
+
+    name: str
+    header: str
+    value: str
+    model: model.Field
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InitView:
+    """An exception's constructor."""
+
+    header: str
+    call: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TypeView:
+    """A struct, union, enum or exception.
+
+    Args:
+        kind: ``struct``, ``union``, ``enum`` or ``exception``.
+        decorator: ``@rpc.fields(…)``, or None.
+        header: ``class Person(rpc.Struct, gc=False):``.
+        body: Whether anything stands in the class beside its docstring.
+        empty: Neither a docstring nor a body.
+        fields: Of a struct, exception or enum.
+        cases: Of a union.
+        message: The default message of an exception without a body.
+        init: Of an exception.
+        alias: ``AnyShape: typing.TypeAlias = …`` of a union.
+    """
+
+    kind: str
+    name: str
+    decorator: str | None
+    header: str
+    docstring: str | None
+    body: bool
+    empty: bool
+    fields: tuple[FieldView, ...]
+    cases: tuple[CaseView, ...]
+    message: str | None
+    init: InitView | None
+    alias: str | None
+    model: model.Enum | model.Struct | model.Union | model.ExceptionType
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AssignmentView:
+    """A constant or typedef: its whole assignment."""
+
+    name: str
+    assignment: str
+    docstring: str | None
+    model: model.Const | model.Typedef
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MethodView:
+    """A method of a service.
+
+    Args:
+        name: In Python.
+        protocol: Its protocol class's name.
+        protocol_header: ``class DivideProtocol(rpc.MessageProtocol[float]):``.
+        protocol_docstring: The signature in IDL.
+        attributes: The protocol class's assignments.
+        handler: The whole declaration in Handlers; None for an inherited method.
+        header: ``def divide(self, num1: int, num2: int = 1) -> float:``.
+        docstring: None for an inherited method, whose parent has it.
+        call: ``return self._call(DivideProtocol, num1, num2)``.
+    """
+
+    name: str
+    protocol: str
+    protocol_header: str
+    protocol_docstring: str
+    attributes: tuple[str, ...]
+    handler: str | None
+    header: str
+    docstring: str | None
+    call: str
+    model: model.Method
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerView:
+    """Server or ThreadServer of one service."""
+
+    name: str
+    header: str
+    docstring: str
+    init: str
+    call: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServiceView:
+    """A service.
+
+    Args:
+        name: In the IDL; empty for the file's own.
+        names: Its classes by kind: Handlers, ClientStub, ServerStub, Server, ThreadServer.
+        handlers_header: ``class Handlers(typing.Protocol):``.
+        client_header: ``class ClientStub(rpc.ClientStub):``.
+        client_docstring: The IDL's words, if it has any.
+        stub_header: ``class ServerStub(rpc.ServerStub):``.
+        protocols: ``protocols = (…)``.
+        stub_init: ``def __init__(self, handlers: Handlers) -> None:``.
+    """
+
+    name: str
+    names: dict[str, str]
+    methods: tuple[MethodView, ...]
+    handlers_header: str
+    client_header: str
+    client_docstring: str
+    stub_header: str
+    protocols: str
+    stub_init: str
+    servers: tuple[ServerView, ...]
+    model: model.Service
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModuleView:
+    """One module.
+
+    Args:
+        source: The file's name, without its folder.
+        docstring: The file's doc comment, or None.
+        abi: What the runtime must have.
+        command: What compiles the file again, as a literal.
+        standard: Modules of the standard library to import, in order.
+        imports: Import statements for the includes.
+        enums: In the file's order, as all that follow.
+        types: Structs, unions and exceptions.
+        interface: ``INTERFACE = rpc.Interface(…)``.
+        bindings: ``Server = DirectoryServer`` and so on, where the only service has a name.
+        handed_on: ``Channel = rpc.Channel`` and so on; none without a service.
+    """
+
+    source: str
+    docstring: str | None
+    abi: int
+    command: str
+    standard: tuple[str, ...]
+    imports: tuple[str, ...]
+    enums: tuple[TypeView, ...]
+    constants: tuple[AssignmentView, ...]
+    types: tuple[TypeView, ...]
+    typedefs: tuple[AssignmentView, ...]
+    services: tuple[ServiceView, ...]
+    interface: str
+    bindings: tuple[str, ...]
+    handed_on: tuple[str, ...]
+    model: model.Module
