@@ -53,7 +53,11 @@ imports = "relative"
 def test_paths_are_relative_to_the_file(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(
         folder,
-        {"pyproject.toml": '[tool.rpcgen]\nfiles = ["i/*.idl"]\noutput = "o"\n', "i/a.idl": "", "deep/er/x": ""},
+        {
+            "pyproject.toml": '[tool.rpcgen]\nfiles = ["i/*.idl"]\noutput = "o"\n',
+            "i/a.idl": "",
+            "deep/er/x": "",
+        },
     )
     monkeypatch.chdir(folder / "deep" / "er")
     found = read_config()
@@ -111,7 +115,11 @@ def test_a_nearer_file_without_our_table_is_passed_over(
             "pyproject.toml:2: output must be a string, not a list of strings",
             "",
         ),
-        ("[tool.rpcgen]\ntemplates = true\n", "pyproject.toml:2: templates must be a string, not a boolean", ""),
+        (
+            "[tool.rpcgen]\ntemplates = true\n",
+            "pyproject.toml:2: templates must be a string, not a boolean",
+            "",
+        ),
         (
             '[tool.rpcgen]\nimports = "both"\n',
             "pyproject.toml:2: imports must be one of auto, relative, absolute, not 'both'",

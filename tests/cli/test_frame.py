@@ -83,7 +83,13 @@ CASES: list[tuple[str, list[str], int, str, str]] = [
         "",
         "rpcgen compile: -o/--output: expected one argument\n",
     ),
-    ("wrong choice", ["compile", "--imports", "both"], 2, "", "rpcgen compile: --imports: invalid choice: 'both'"),
+    (
+        "wrong choice",
+        ["compile", "--imports", "both"],
+        2,
+        "",
+        "rpcgen compile: --imports: invalid choice: 'both'",
+    ),
     (
         "no file",
         ["compile"],
@@ -95,7 +101,13 @@ CASES: list[tuple[str, list[str], int, str, str]] = [
     ("two folders", ["init", "a", "b"], 2, "", "rpcgen init: there is no place for 'b'\n"),
     ("empty path", ["compile", ""], 2, "", "rpcgen compile: a path is empty\n"),
     ("empty output", ["compile", "good.idl", "-o", ""], 2, "", "rpcgen compile: a path is empty\n"),
-    ("watch and check", ["compile", "good.idl", "--watch", "--check"], 2, "", "rpcgen compile: --watch writes"),
+    (
+        "watch and check",
+        ["compile", "good.idl", "--watch", "--check"],
+        2,
+        "",
+        "rpcgen compile: --watch writes",
+    ),
     (
         "templates missing",
         ["compile", "good.idl", "--templates", "none"],
@@ -109,8 +121,20 @@ CASES: list[tuple[str, list[str], int, str, str]] = [
     ("check a missing file", ["check", "none.idl"], 1, "none.idl", ""),
     ("check an empty folder", ["check", "empty"], 1, "empty", ""),
     ("compile", ["compile", "good.idl"], 0, "", "good.idl → good.py\n"),
-    ("options after files", ["compile", "good.idl", "-o", "out", "folder/a.idl"], 0, "", "good.idl → out/good.py\n"),
-    ("compile faults", ["compile", "good.idl", "bad.idl"], 1, "bad.idl:1:26: error[E103]", "nothing was written\n"),
+    (
+        "options after files",
+        ["compile", "good.idl", "-o", "out", "folder/a.idl"],
+        0,
+        "",
+        "good.idl → out/good.py\n",
+    ),
+    (
+        "compile faults",
+        ["compile", "good.idl", "bad.idl"],
+        1,
+        "bad.idl:1:26: error[E103]",
+        "nothing was written\n",
+    ),
     ("after --", ["check", "--", "good.idl"], 0, "", "no errors in good.idl\n"),
 ]
 
@@ -124,8 +148,12 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     )
 
 
-@pytest.mark.parametrize(("words", "status", "out", "log"), [pytest.param(*case[1:], id=case[0]) for case in CASES])
-def test_exit_status_and_streams(folder: pathlib.Path, words: list[str], status: int, out: str, log: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "status", "out", "log"), [pytest.param(*case[1:], id=case[0]) for case in CASES]
+)
+def test_exit_status_and_streams(
+    folder: pathlib.Path, words: list[str], status: int, out: str, log: str
+) -> None:
     ended = rpcgen(*words, cwd=folder)
     assert (ended.status, ended.out[: len(out)], ended.log[: len(log)]) == (status, out, log), ended
     assert (ended.out == "") == (out == ""), ended
@@ -154,7 +182,9 @@ def test_help_imports_no_library(tmp_path: pathlib.Path) -> None:
         "import sys; from rpcgen.cli import main; main(['--help']); main(['compile', '--help']);"
         "main(['comple']); print(sorted({'lark', 'jinja2', 'kazoo', 'asyncio', 'msgspec'} & set(sys.modules)))"
     )
-    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert ended.stdout.endswith("[]\n")
 
 
@@ -172,7 +202,12 @@ def test_a_reader_that_leaves_changes_nothing(folder: pathlib.Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     process = subprocess.run(
-        [*COMMAND, "check", "bad.idl"], cwd=folder, env=environment(), stdout=writer, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "check", "bad.idl"],
+        cwd=folder,
+        env=environment(),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     os.close(writer)
     assert (process.returncode, process.stderr) == (1, "")
@@ -182,7 +217,12 @@ def test_a_reader_that_leaves_changes_nothing(folder: pathlib.Path) -> None:
 def test_a_full_disk_under_standard_output_is_said(folder: pathlib.Path) -> None:
     with open("/dev/full", "w") as full:
         process = subprocess.run(
-            [*COMMAND, "check", "bad.idl"], cwd=folder, env=environment(), stdout=full, stderr=subprocess.PIPE, text=True
+            [*COMMAND, "check", "bad.idl"],
+            cwd=folder,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
         )
     assert process.returncode == 2
     assert process.stderr == "rpcgen check: cannot write to standard output: No space left on device\n"
@@ -212,7 +252,9 @@ RUN = "import sys\nfrom rpcgen.cli import main\nsys.exit(main(sys.argv[1:]))\n"
 def test_an_internal_error_is_one_line(
     folder: pathlib.Path, words: list[str], variable: str, traced: bool
 ) -> None:
-    code = "import rpcgen.cli.inputs as i\ndef f(): raise ZeroDivisionError('x\\ny')\ni.read_config = f\n" + RUN
+    code = (
+        "import rpcgen.cli.inputs as i\ndef f(): raise ZeroDivisionError('x\\ny')\ni.read_config = f\n" + RUN
+    )
     process = subprocess.run(
         [sys.executable, "-c", code, "check", "good.idl", *words],
         cwd=folder,
@@ -236,7 +278,11 @@ def test_a_deleted_current_folder_is_said(tmp_path: pathlib.Path) -> None:
     gone.mkdir()
     code = f"import os; os.rmdir({str(gone)!r})\n" + RUN
     process = subprocess.run(
-        [sys.executable, "-P", "-c", code, "check", "x.idl"], cwd=gone, env=environment(), capture_output=True, text=True
+        [sys.executable, "-P", "-c", code, "check", "x.idl"],
+        cwd=gone,
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
     assert process.returncode == 2, process.stderr
     assert "No such file or directory" in process.stderr

@@ -87,7 +87,9 @@ def test_a_change_compiles_again_and_ctrl_c_ends(
     assert process.end() == 0
 
 
-def test_errors_are_shown_and_survived(tmp_path: pathlib.Path, watching: typing.Callable[..., Watching]) -> None:
+def test_errors_are_shown_and_survived(
+    tmp_path: pathlib.Path, watching: typing.Callable[..., Watching]
+) -> None:
     write(tmp_path, {"service.idl": ONE_LINE})
     process = watching("service.idl")
     process.until("service.idl → service.py")
@@ -99,7 +101,9 @@ def test_errors_are_shown_and_survived(tmp_path: pathlib.Path, watching: typing.
     assert process.end() == 0
 
 
-def test_a_missing_file_is_waited_for(tmp_path: pathlib.Path, watching: typing.Callable[..., Watching]) -> None:
+def test_a_missing_file_is_waited_for(
+    tmp_path: pathlib.Path, watching: typing.Callable[..., Watching]
+) -> None:
     process = watching("service.idl")
     process.until("nothing was written")
     write(tmp_path, {"service.idl": ONE_LINE})
@@ -110,7 +114,9 @@ def test_a_missing_file_is_waited_for(tmp_path: pathlib.Path, watching: typing.C
     process.until("nothing changed")
 
 
-def test_an_editor_that_replaces_the_file(tmp_path: pathlib.Path, watching: typing.Callable[..., Watching]) -> None:
+def test_an_editor_that_replaces_the_file(
+    tmp_path: pathlib.Path, watching: typing.Callable[..., Watching]
+) -> None:
     write(tmp_path, {"service.idl": ONE_LINE})
     process = watching("service.idl")
     process.until("service.idl → service.py")
