@@ -59,7 +59,9 @@ class Address(typing.NamedTuple):
         host, colon, port = rest.rpartition(":")
         bare = ":" in host and not (host.startswith("[") and host.endswith("]"))
         if scheme != "tcp" or not separator or not colon or not host or bare or not port.isdecimal():
-            raise ValueError(f"{url!r} is no address: one is tcp://host:port, tcp://[::1]:port or unix:///path")
+            raise ValueError(
+                f"{url!r} is no address: one is tcp://host:port, tcp://[::1]:port or unix:///path"
+            )
         return cls.of(host, int(port))
 
     @classmethod

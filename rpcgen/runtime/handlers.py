@@ -15,7 +15,9 @@ if typing.TYPE_CHECKING:
 Handler: typing.TypeAlias = collections.abc.Callable[..., typing.Any]
 
 
-def bind(protocols: collections.abc.Iterable[Protocol], handlers: object) -> tuple[tuple[Protocol, Handler], ...]:
+def bind(
+    protocols: collections.abc.Iterable[Protocol], handlers: object
+) -> tuple[tuple[Protocol, Handler], ...]:
     """Pairs each protocol with its handler.
 
     Args:

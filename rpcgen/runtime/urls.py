@@ -7,7 +7,8 @@ import typing
 from rpcgen.runtime.address import Address
 
 if typing.TYPE_CHECKING:
-    from rpcgen.runtime.sync.channel import Channel, ChannelOptions
+    from rpcgen.runtime.sync.channel import Channel
+    from rpcgen.runtime.sync.options import ChannelOptions
 
 _LATER = ("zk", "registry", "static", "http", "https")
 
@@ -24,7 +25,9 @@ def connect(url: str, **options: typing.Unpack[ChannelOptions]) -> Channel:
     """
     scheme = url.partition("://")[0]
     if scheme in _LATER and "://" in url:
-        raise ValueError(f"{scheme}:// is not part of this version of rpcgen: use tcp://host:port or unix:///path")
+        raise ValueError(
+            f"{scheme}:// is not part of this version of rpcgen: use tcp://host:port or unix:///path"
+        )
     address = Address.parse(url)
 
     from rpcgen.runtime.sync.channel import Channel

@@ -1,0 +1,201 @@
+"""From a call to its reply: every method of the stubs on one server, under its wire name.
+
+A method without surprises is one lookup and one function, made once per method when the
+server is made. What is rare (unknown names, oneway methods) takes the longer way.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import logging
+import os
+import typing
+
+from rpcgen.runtime.errors import DecodeError, EncodeError, FaultCode, RemoteException
+from rpcgen.runtime.schema import BOOL, STRING, OptionalOf, Param
+from rpcgen.runtime.stubs import Interface, MessageProtocol, ServerStub
+from rpcgen.runtime.wire.plain import encode_fault
+
+if typing.TYPE_CHECKING:
+    from rpcgen.runtime.handlers import Handler
+    from rpcgen.runtime.wire.limits import Limits
+
+    Protocol: typing.TypeAlias = type[MessageProtocol[typing.Any]]
+
+_log = logging.getLogger("rpcgen")
+
+Answer: typing.TypeAlias = "collections.abc.Callable[[bytes], bytes]"
+"""From the block of a call's arguments to its reply."""
+
+Work: typing.TypeAlias = "collections.abc.Callable[[], None]"
+
+
+class Dispatcher:
+    """Answers the calls of one server.
+
+    Args:
+        stubs: What it serves. An inherited method (``Base.ping`` of a Directory that extends
+            Base) is answered by Base's own stub if there is one, else by the first that has it.
+        limits: For arguments and results.
+
+    Raises:
+        ValueError: Two stubs serve services of one name, or one method name outside services.
+    """
+
+    def __init__(self, stubs: collections.abc.Sequence[ServerStub], limits: Limits) -> None:
+        self._limits = limits
+        self._stubs = stubs
+        self._oneway: dict[str, tuple[Protocol, Handler]] = {}
+        self.serving = True
+        """What ``rpc.health`` answers."""
+        self.answers: dict[str, Answer] = {}
+        """Wire name → what answers it, of all methods that are not oneway."""
+        _refuse_doubles(stubs)
+        own = [pair for stub in stubs for pair in stub.methods if _service(pair[0]) == _own_service(stub)]
+        inherited = [pair for stub in stubs for pair in stub.methods]
+        runtime: list[tuple[Protocol, Handler]] = [(_Describe, self.describe), (_Health, self.health)]
+        for protocol, handler in (*own, *inherited, *runtime):
+            if protocol.name in self.answers or protocol.name in self._oneway:
+                continue
+            if protocol.oneway:
+                self._oneway[protocol.name] = (protocol, handler)
+            else:
+                self.answers[protocol.name] = self._answer(protocol, handler)
+
+    def rare(self, name: str, arguments: bytes) -> tuple[bytes, Work | None]:
+        """Answers what ``answers`` does not hold.
+
+        Returns:
+            The reply, and what to run once it has been sent (the handler of a oneway method).
+        """
+        found = self._oneway.get(name)
+        if found is None:
+            return encode_fault(FaultCode.UNKNOWN_METHOD, self._unknown(name)), None
+        protocol, handler = found
+        codec = protocol.codec()
+        try:
+            args = codec.decode_args(arguments, self._limits)
+        except DecodeError as error:
+            return encode_fault(FaultCode.BAD_REQUEST, error.problem), None
+
+        def work() -> None:
+            try:
+                handler(*args)
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
+                _log.exception("%s failed; its caller does not know: it is oneway", name)
+
+        return codec.encode_reply(None, self._limits), work
+
+    def describe(self) -> str:
+        """Gives the canonical text of every interface served, those included first."""
+        files: list[Interface] = []
+        for stub in self._stubs:
+            if stub.interface is not None:
+                _collect(stub.interface, files)
+        if len(files) == 1:
+            return files[0].text
+        return "\n".join(f"// file: {file.file}\n{file.text}" for file in files)
+
+    def health(self, service: str | None) -> bool:
+        """Says whether the server takes calls, to one service or at all."""
+        services = {_service(protocol) for stub in self._stubs for protocol, _ in stub.methods}
+        return self.serving and (not service or service == "rpc" or service in services)
+
+    def _answer(self, protocol: Protocol, handler: Handler) -> Answer:
+        codec = protocol.codec()
+        name, limits = protocol.name, self._limits
+        decode_args, encode_reply, encode_raised = codec.decode_args, codec.encode_reply, codec.encode_raised
+
+        def answer(arguments: bytes) -> bytes:
+            try:
+                args = decode_args(arguments, limits)
+            except DecodeError as error:
+                return encode_fault(FaultCode.BAD_REQUEST, error.problem)
+            try:
+                value = handler(*args)
+            except KeyboardInterrupt:
+                raise  # the user's, who wants the server to end
+            except RemoteException as error:
+                try:
+                    raised = encode_raised(error, limits)
+                except EncodeError:
+                    return _internal(name, "raised what does not fit its type")
+                return _internal(name, "raised what it does not declare") if raised is None else raised
+            except BaseException:
+                # SystemExit too: a library that gives up must not end the server.
+                return _internal(name, "failed")
+            try:
+                return encode_reply(value, limits)
+            except EncodeError:
+                return _internal(name, "returned what does not fit its type")
+
+        return answer
+
+    def _unknown(self, name: str) -> str:
+        import difflib
+
+        known = [*self.answers, *self._oneway]
+        service, dot, _ = name.rpartition(".")
+        if dot and not any(other.startswith(service + dot) for other in known):
+            services = {other.rpartition(".")[0] for other in known} - {""}
+            near = difflib.get_close_matches(service, services, n=1)
+            problem = f"there is no service {service!r}"
+        else:
+            near = difflib.get_close_matches(name, known, n=1)
+            problem = f"there is no method {name!r}"
+        return f"{problem}; did you mean {near[0]!r}?" if near else problem
+
+
+class _Describe(MessageProtocol[str]):
+    """string rpc.describe()"""
+
+    name = "rpc.describe"
+    returns = STRING
+
+
+class _Health(MessageProtocol[bool]):
+    """bool rpc.health(1: string? service)"""
+
+    name = "rpc.health"
+    params = (Param(1, "service", OptionalOf(STRING)),)
+    returns = BOOL
+
+
+def _internal(name: str, what: str) -> bytes:
+    """Logs the exception being handled under a new id, and gives the fault that tells the id alone."""
+    error_id = os.urandom(4).hex()
+    _log.exception("%s %s (error id %s)", name, what, error_id)
+    return encode_fault(FaultCode.INTERNAL, f"{name} {what}: see error id {error_id} in the server's log")
+
+
+def _service(protocol: Protocol) -> str:
+    return protocol.name.rpartition(".")[0]
+
+
+def _own_service(stub: ServerStub) -> str:
+    """A stub's methods come after those that its service inherits."""
+    return _service(stub.protocols[-1]) if stub.protocols else ""
+
+
+def _refuse_doubles(stubs: collections.abc.Sequence[ServerStub]) -> None:
+    seen: dict[str, ServerStub] = {}
+    for stub in stubs:
+        service = _own_service(stub)
+        if service == "rpc":
+            raise ValueError(f"{stub!r}: the service name rpc is the runtime's")
+        for name in [service] if service else [protocol.name for protocol, _ in stub.methods]:
+            if name in seen:
+                what = "service" if service else "method"
+                raise ValueError(
+                    f"{seen[name]!r} and {stub!r} both serve the {what} {name}: a server has one"
+                )
+            seen[name] = stub
+
+
+def _collect(interface: Interface, files: list[Interface]) -> None:
+    for include in interface.includes:
+        _collect(include, files)
+    if interface not in files:
+        files.append(interface)

@@ -1,0 +1,283 @@
+"""A channel: calls to one address over pooled connections.
+
+Idle connections are a deque, whose ends are taken and put atomically, so that a call takes
+no lock: one connection a running call, the last used first. A connection is used again
+only after a whole reply; after anything else it is closed. A call is sent a second time
+only if it certainly did not run.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import time
+import typing
+
+from rpcgen.runtime.address import Address
+from rpcgen.runtime.errors import (
+    CallError,
+    Cancelled,
+    ConnectionLost,
+    DeadlineExceeded,
+    EncodeError,
+    FaultCode,
+    RemoteException,
+    RemoteFault,
+    RpcError,
+    Unavailable,
+)
+from rpcgen.runtime.options import checked_timeout, current_deadline
+from rpcgen.runtime.sync.dial import dial
+from rpcgen.runtime.sync.exchange import RETURNED, Connection
+from rpcgen.runtime.wire.limits import Limits
+
+if typing.TYPE_CHECKING:
+    import threading
+    import types
+
+    from rpcgen.runtime.stubs import MessageProtocol
+    from rpcgen.runtime.wire.plain import MethodCodec
+
+TRUSTED = 0.001
+"""Seconds after its last call began in which an idle connection is used without a look at it."""
+
+IDLE_TIME = 300.0
+"""Seconds after which an idle connection is let go; servers keep it for twice as long."""
+
+_DEFAULT_LIMITS = Limits()
+
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+class Channel:
+    """Calls one server. Give it to a stub: ``ClientStub(Channel(host, port))``.
+
+    Nothing is connected before the first call. Many threads may share a channel; each
+    running call has a connection to itself. After a fork, the child makes its own.
+
+    Args:
+        host: A name, an IPv4 or IPv6 address, or ``unix:///path``.
+        port: 1 to 65535; None with ``unix:///path``.
+        timeout: Seconds that a call may take, connecting included, where neither the IDL
+            (``@timeout``) nor ``rpc.with_options`` says otherwise. None waits for ever.
+        max_connections: Calls at once; further ones wait for their turn. None: no limit.
+        limits: What is accepted in replies, and sent in calls.
+
+    Raises:
+        ValueError: Host and port name no address, or an option is out of its range.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None = None,
+        *,
+        timeout: float | None = None,
+        max_connections: int | None = None,
+        limits: Limits = _DEFAULT_LIMITS,
+    ) -> None:
+        self.address = Address.of(host, port)
+        if max_connections is not None and max_connections < 1:
+            raise ValueError(f"max_connections is at least 1, or None; not {max_connections!r}")
+        self._timeout = checked_timeout(timeout)
+        self._max_connections = max_connections
+        self._limits = limits
+        self._closed = False
+        self._start()
+
+    def _start(self) -> None:
+        self._forks = _forks
+        self._idle: collections.deque[Connection] = collections.deque()
+        self._open: set[Connection] = set()
+        self._turns: threading.Semaphore | None = None
+        if self._max_connections is not None:
+            import threading
+
+            self._turns = threading.Semaphore(self._max_connections)
+
+    def call(
+        self,
+        protocol: type[MessageProtocol[typing.Any]],
+        args: tuple[object, ...],
+        timeout: float | None = None,
+    ) -> typing.Any:
+        """Calls a method; what stubs do.
+
+        Args:
+            protocol: The method's.
+            args: Positional; fewer than all leave out the last ones, ``rpc.DEFAULT`` any.
+            timeout: Seconds, instead of the IDL's and the channel's.
+
+        Returns:
+            What the method returned.
+
+        Raises:
+            EncodeError: An argument does not fit; nothing was sent.
+            RemoteException: The method raised it.
+            RemoteFault: The server refused or failed the call.
+            Unavailable: The call was certainly not started.
+            ConnectionLost, DeadlineExceeded, Cancelled: The call may have run, or be running.
+            ProtocolError: The reply is not one.
+        """
+        codec = protocol.codec()
+        try:
+            message = codec.encode_call(args, self._limits)
+        except EncodeError as error:
+            error.peer = str(self.address)
+            raise
+        now = time.monotonic()
+        end = current_deadline.get()
+        if timeout is None:
+            timeout = protocol.timeout
+            if timeout is None:
+                timeout = self._timeout
+        wait = 0.0
+        if end is not None:
+            wait = end - now
+            if timeout is not None and timeout < wait:
+                wait, end = timeout, now + timeout
+        elif timeout is not None:
+            wait, end = timeout, now + timeout
+        try:
+            if end is not None and wait <= 0:
+                raise DeadlineExceeded("the time was up before the call was sent")
+            if self._forks != _forks:
+                self._leave_to_parent()
+            if self._turns is not None:
+                self._take_turn(self._turns, wait)
+            try:
+                return self._exchange(message, codec, now, end, wait)
+            finally:
+                if self._turns is not None:
+                    self._turns.release()
+        except CallError as error:
+            error.method = protocol.name
+            error.peer = str(self.address)
+            if self._closed and isinstance(error, ConnectionLost):
+                raise Cancelled(
+                    "the channel was closed while the call was running", method=error.method, peer=error.peer
+                ) from error
+            raise
+        except RemoteException as error:
+            error.add_note(f"raised by {protocol.name} at {self.address}")
+            raise
+
+    def _exchange(
+        self, message: bytes, codec: MethodCodec, now: float, end: float | None, wait: float
+    ) -> typing.Any:
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._connect(end)
+                if end is not None:
+                    wait = end - time.monotonic()
+                    if wait <= 0:
+                        self._idle.append(connection)
+                        raise DeadlineExceeded(
+                            "the time was up once connected; the call was not sent"
+                        ) from None
+            else:
+                if now - connection.used > TRUSTED and not self._usable(connection, now):
+                    self._drop(connection)
+                    continue
+            connection.used = now
+            try:
+                result = connection.exchange(message, codec, self._limits, end, wait)
+            except Unavailable:
+                self._drop(connection)
+                if connection.fresh or self._closed:
+                    raise
+                continue  # an old connection, closed by the server meanwhile: the call has not run
+            except BaseException:
+                self._drop(connection)
+                raise
+            if connection.kind == RETURNED:
+                connection.fresh = False
+                self._idle.append(connection)
+                if self._closed or len(self._idle) > 1:
+                    self._tidy(now)
+                return result
+            self._raise(result, connection, now)
+
+    def _raise(self, error: RpcError, connection: Connection, now: float) -> typing.NoReturn:
+        if isinstance(error, RemoteFault) and error.code is FaultCode.UNAVAILABLE:
+            # A server that is full says so unasked and closes.
+            self._drop(connection)
+            raise Unavailable(error.message) from error
+        connection.fresh = False
+        self._idle.append(connection)
+        if self._closed or len(self._idle) > 1:
+            self._tidy(now)
+        raise error
+
+    def _connect(self, end: float | None) -> Connection:
+        if self._closed:
+            raise Unavailable("the channel is closed; the call was not sent")
+        connection = Connection(dial(self.address, end))
+        self._open.add(connection)
+        if self._closed:
+            self._drop(connection)
+            raise Unavailable("the channel is closed; the call was not sent")
+        return connection
+
+    def _take_turn(self, turns: threading.Semaphore, wait: float) -> None:
+        if not turns.acquire(timeout=wait or None):
+            raise DeadlineExceeded(
+                f"{self._max_connections} other calls took all the time; the call was not sent"
+            )
+
+    def _usable(self, connection: Connection, now: float) -> bool:
+        return now - connection.used < IDLE_TIME and connection.quiet()
+
+    def _tidy(self, now: float) -> None:
+        """Lets go of connections that nobody has needed for long: the first ones, as the last is used first."""
+        try:
+            while self._closed or now - self._idle[0].used > IDLE_TIME:
+                self._drop(self._idle.popleft())
+        except IndexError:
+            pass
+
+    def _drop(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        connection.close()
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: closes this process's copies of what the parent goes on using."""
+        inherited = self._open
+        self._start()
+        for connection in inherited:
+            connection.close()
+
+    def close(self) -> None:
+        """Closes every connection; calls that run in other threads fail now. Again is harmless."""
+        self._closed = True
+        self._tidy(0.0)
+        # Closing the descriptor under a thread that waits on it would wake nobody.
+        for connection in list(self._open):
+            connection.break_off()
+
+    def __enter__(self) -> typing.Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> typing.NoReturn:
+        raise TypeError("a channel cannot be pickled: give the other process its address")
+
+    def __repr__(self) -> str:
+        return f"<{'closed ' if self._closed else ''}channel to {self.address}>"

@@ -1,0 +1,222 @@
+"""One connection of a server, and how long a thread stays with it.
+
+A thread that serves a connection receives with a short time limit (SO_RCVTIMEO): while
+calls follow each other it stays, when it falls quiet, sends in trickles or does not read
+its replies it goes back to the selector with all that is half done. States:
+
+    WAITING   in the selector, of the loop's thread, until there is something to do
+    READY     in the queue for a worker
+    SERVED    of one thread
+    CLOSED
+
+Moves are made under the loop's lock, by ``Loop`` alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import logging
+import socket
+import time
+import typing
+
+from rpcgen.runtime.errors import FaultCode, ProtocolError
+from rpcgen.runtime.sync.dial import set_timeout
+from rpcgen.runtime.wire.plain import CallReader, encode_fault
+
+if typing.TYPE_CHECKING:
+    import collections.abc
+
+    from rpcgen.runtime.dispatch import Dispatcher, Work
+    from rpcgen.runtime.wire.limits import Limits
+
+_log = logging.getLogger("rpcgen")
+
+QUIET = 0.01
+"""Seconds that a thread waits for a connection's next call before it turns to others."""
+
+_FIRST_READ = 16 * 1024
+_LATER_READ = 256 * 1024
+_TRICKLE = 4096
+"""Bytes of one receive; less of a call that is not whole, and the thread does not wait for the rest."""
+
+
+class State(enum.Enum):
+    """Whose a connection is."""
+
+    WAITING = enum.auto()
+    READY = enum.auto()
+    SERVED = enum.auto()
+    CLOSED = enum.auto()
+
+
+class Next(enum.Enum):
+    """What a connection needs when its thread leaves it."""
+
+    BYTES = enum.auto()
+    """From its client."""
+    ROOM = enum.auto()
+    """Its client must read before the rest of a reply can be sent."""
+    THREAD = enum.auto()
+    """It holds calls already; others were waiting for a thread, too."""
+    END = enum.auto()
+    """It is to be closed."""
+
+
+class Connection:
+    """A client's connection.
+
+    Args:
+        sock: Accepted and blocking.
+        peer: The client's address, for the log.
+        limits: Of its messages.
+    """
+
+    __slots__ = ("_call", "_reader", "_unsent", "_work", "began", "limits", "peer", "since", "sock", "state")
+
+    def __init__(self, sock: socket.socket, peer: str, limits: Limits) -> None:
+        self.sock = sock
+        self.peer = peer
+        self.limits = limits
+        self.state = State.SERVED
+        self.since = time.monotonic()
+        """When it began to wait."""
+        self.began: float | None = None
+        """When the message began that is half received or half sent."""
+        self._reader = CallReader(limits)
+        self._call: tuple[str, bytes] | None = None
+        """Received whole, not answered."""
+        self._unsent: memoryview | None = None
+        self._work: Work | None = None
+        """The handler of a oneway call whose reply is half sent."""
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        set_timeout(sock, socket.SO_RCVTIMEO, QUIET)
+        set_timeout(sock, socket.SO_SNDTIMEO, QUIET)
+
+    def serve(self, dispatcher: Dispatcher, crowded: collections.abc.Callable[[], bool]) -> Next:
+        """Answers calls while they follow each other.
+
+        Args:
+            dispatcher: Answers them.
+            crowded: Says after each answer whether the thread has more urgent things to do.
+
+        Returns:
+            What the connection needs now.
+        """
+        try:
+            return self._serve(dispatcher, crowded)
+        except ProtocolError as error:
+            _log.warning("closed the connection of %s: %s", self.peer, error.problem)
+            self._refuse(error.problem)
+        except OSError as error:
+            _log.debug("lost the connection of %s: %s", self.peer, error)
+        return Next.END
+
+    def _serve(self, dispatcher: Dispatcher, crowded: collections.abc.Callable[[], bool]) -> Next:
+        reader, answers = self._reader, dispatcher.answers
+        receive, send = self.sock.recv, self.sock.send
+        if self._unsent is not None:
+            stuck = self._send_rest()
+            if stuck is not None:
+                return stuck
+        size = _FIRST_READ
+        call, self._call = self._call, None
+        while True:
+            while call is not None:
+                answer = answers.get(call[0])
+                if answer is not None:
+                    reply, work = answer(call[1]), None
+                else:
+                    reply, work = dispatcher.rare(*call)
+                try:
+                    sent = send(reply)
+                except BlockingIOError:
+                    sent = 0
+                if sent != len(reply):
+                    self._unsent, self._work = memoryview(reply)[sent:], work
+                    stuck = self._send_rest()
+                    if stuck is not None:
+                        return stuck
+                elif work is not None:
+                    work()
+                call = reader.next_call()
+                if crowded():
+                    self._call = call
+                    return self._wait_for_bytes() if call is None else Next.THREAD
+            try:
+                data = receive(size)
+            except BlockingIOError:
+                return self._wait_for_bytes()
+            if not data:
+                return Next.END
+            reader.feed(data)
+            call = reader.next_call()
+            if call is not None:
+                self.began = None
+                size = _FIRST_READ
+            elif self._is_late("send a call"):
+                return Next.END
+            elif len(data) < _TRICKLE:
+                return Next.BYTES
+            else:
+                size = _LATER_READ
+
+    def _wait_for_bytes(self) -> Next:
+        if not self._reader.pending:
+            self.began = None
+        elif self._is_late("send a call"):
+            return Next.END
+        return Next.BYTES
+
+    def _send_rest(self) -> Next | None:
+        """Sends what is left of a reply and runs what waits for that; None when that is done."""
+        while self._unsent:
+            try:
+                sent = self.sock.send(self._unsent)
+            except BlockingIOError:
+                sent = 0
+            self._unsent = self._unsent[sent:]
+            if self._unsent:
+                if self._is_late("take a reply"):
+                    return Next.END
+                if sent < _TRICKLE:
+                    return Next.ROOM
+        self._unsent = None
+        self.began = None
+        work, self._work = self._work, None
+        if work is not None:
+            work()
+        return None
+
+    def _is_late(self, what: str) -> bool:
+        now = time.monotonic()
+        if self.began is None:
+            self.began = now
+        late = now - self.began > self.limits.receive_time
+        if late:
+            _log.warning(
+                "closed the connection of %s: it took over %g s to %s", self.peer, now - self.began, what
+            )
+        return late
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a part of a reply is still to be sent."""
+        return self._unsent is not None
+
+    def is_overdue(self) -> bool:
+        """Says whether a waiting connection has used up its time; logs it if it was in a message."""
+        if self.began is not None:
+            return self._is_late("send a call or take a reply")
+        return time.monotonic() - self.since > self.limits.idle_time
+
+    def _refuse(self, problem: str) -> None:
+        with contextlib.suppress(OSError):  # what cannot be told at once is left untold
+            self.sock.send(encode_fault(FaultCode.BAD_REQUEST, problem), socket.MSG_DONTWAIT)
+
+    def break_off(self) -> None:
+        """Makes the thread that serves it find it at its end."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)

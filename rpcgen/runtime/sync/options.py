@@ -1,0 +1,30 @@
+"""The options of channels and servers, as types for their ``**options``."""
+
+from __future__ import annotations
+
+import typing
+
+from rpcgen.runtime.wire.limits import Limits
+
+
+class ChannelOptions(typing.TypedDict, total=False):
+    """Options of ``rpc.Channel`` and ``rpc.connect``; the channel says what they mean."""
+
+    timeout: float | None
+    max_connections: int | None
+    limits: Limits
+
+
+class ServerOptions(typing.TypedDict, total=False):
+    """Options of every server; ``rpc.Server`` says what they mean."""
+
+    limits: Limits
+    backlog: int
+    grace: float
+    name: str
+
+
+class ThreadServerOptions(ServerOptions, total=False):
+    """Options of ``rpc.ThreadServer``, which says what they mean."""
+
+    max_workers: int

@@ -1,0 +1,248 @@
+"""Blocking servers, as a program sees them: made, bound, serving, shut down.
+
+    NEW ──bind──▶ BOUND ──serve, start──▶ SERVING ──shutdown──▶ CLOSED
+
+What a client's program needs not is loaded when a server is made: generated modules hold
+server classes, and clients import generated modules.
+"""
+
+from __future__ import annotations
+
+import enum
+import typing
+
+from rpcgen.runtime.address import Address
+from rpcgen.runtime.wire.limits import Limits
+
+if typing.TYPE_CHECKING:
+    import socket
+    import types
+
+    from rpcgen.runtime.stubs import ServerStub
+    from rpcgen.runtime.sync.loop import Loop
+    from rpcgen.runtime.sync.options import ServerOptions, ThreadServerOptions
+
+_DEFAULT_LIMITS = Limits()
+
+
+class _State(enum.Enum):
+    NEW = "is not bound"
+    BOUND = "is bound"
+    SERVING = "serves already"
+    CLOSED = "is closed"
+
+
+class Server:
+    """Serves one connection at a time, in the thread that calls ``serve``.
+
+    Any stubs, of several files too, on one address::
+
+        rpc.Server("127.0.0.1", 7000, service.ServerStub(Handlers()), other.ServerStub(…)).serve()
+
+    Args:
+        host: A name or an address to listen at, ``""`` for all, or ``unix:///path``.
+        port: 0 takes a free one; None with ``unix:///path``.
+        *stubs: What is served.
+        limits: What is accepted from clients.
+        backlog: Connections that the system keeps until they are accepted.
+        grace: Seconds that running calls have left after SIGINT, SIGTERM or the end of ``with``.
+        name: Of its threads.
+
+    Raises:
+        TypeError: There are no stubs, or something else stands where one should.
+        ValueError: Host and port name no address, or two stubs serve the same.
+    """
+
+    _max_workers = 0
+
+    def __init__(
+        self, host: str, port: int | None, *stubs: ServerStub, **options: typing.Unpack[ServerOptions]
+    ) -> None:
+        import threading
+
+        from rpcgen.runtime.dispatch import Dispatcher
+        from rpcgen.runtime.stubs import ServerStub
+
+        self._wanted = Address.of(host, port)
+        if not stubs:
+            raise TypeError("a server needs a stub to serve: ServerStub(Handlers())")
+        for stub in stubs:
+            if not isinstance(stub, ServerStub):
+                raise TypeError(f"a server serves stubs, ServerStub(Handlers()); not {stub!r}")
+        self._limits = options.pop("limits", _DEFAULT_LIMITS)
+        self._backlog = options.pop("backlog", 1024)
+        self._grace = options.pop("grace", 10.0)
+        self._name = options.pop("name", "rpcgen")
+        if options:
+            raise TypeError(f"{type(self).__name__} has no option {', '.join(options)}")
+        self._dispatcher = Dispatcher(stubs, self._limits)
+        self._stubs = stubs
+        self._lock = threading.Lock()
+        self._state = _State.NEW
+        self._listener: socket.socket | None = None
+        self._file_id: tuple[int, int] | None = None
+        self._address: Address | None = None
+        self._loop: Loop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def address(self) -> Address:
+        """Where it listens, with the port that it really has. Known once it is bound.
+
+        Raises:
+            RuntimeError: It is not bound yet.
+        """
+        if self._address is None:
+            raise RuntimeError("the server is not bound yet: call bind(), start() or serve() first")
+        return self._address
+
+    @property
+    def port(self) -> int:
+        """The port of ``address``; 0 for a Unix socket."""
+        return self.address.port
+
+    def bind(self) -> Address:
+        """Begins to listen; calls are answered from ``serve`` or ``start`` on. Again is harmless.
+
+        Raises:
+            OSError: The address is in use or not this machine's; the message names it.
+            RuntimeError: The server is closed.
+        """
+        from rpcgen.runtime.sync.listen import address_of, file_id, listen
+
+        with self._lock:
+            if self._state is _State.CLOSED:
+                raise RuntimeError("the server is closed: make another")
+            if self._state is _State.NEW:
+                self._listener = listen(self._wanted, self._backlog)
+                self._address = address_of(self._listener)
+                self._file_id = file_id(self._address.path) if self._address.path else None
+                self._state = _State.BOUND
+        return self.address
+
+    def serve(self) -> None:
+        """Serves until ``shutdown`` or, in the main thread, until SIGINT or SIGTERM.
+
+        On the first signal running calls get the server's ``grace``; a second ends at once.
+
+        Raises:
+            OSError: As ``bind``.
+            RuntimeError: The server serves already or is closed.
+        """
+        loop = self._begin()
+        from rpcgen.runtime.sync.signals import stopping_on_signals
+
+        with stopping_on_signals(loop, self._grace):
+            self._run(loop)
+
+    def start(self) -> typing.Self:
+        """Serves in a thread of its own and returns at once; ``with server: …`` does so, too.
+
+        Raises:
+            OSError: As ``bind``.
+            RuntimeError: The server serves already or is closed.
+        """
+        import threading
+
+        loop = self._begin()
+        self._thread = threading.Thread(target=self._run, args=(loop,), name=self._name, daemon=True)
+        self._thread.start()
+        return self
+
+    def shutdown(self, grace: float = 10.0) -> bool:
+        """Stops accepting, closes idle connections, lets running calls end; from any thread, handlers too.
+
+        Args:
+            grace: Seconds that running calls have left; then their connections are closed.
+
+        Returns:
+            Whether all ended in time. In a handler, its own call does not count. A ``Server``
+            cannot cut short the handler that its one thread is in: its client is let go.
+        """
+        with self._lock:
+            loop, state = self._loop, self._state
+            self._state = _State.CLOSED
+            if state is _State.BOUND:
+                self._release()
+        if loop is None:
+            return True
+        done = loop.stop(grace)
+        if self._thread is not None and done:
+            import threading
+
+            if self._thread is not threading.current_thread() and not loop.is_called():
+                self._thread.join()
+        return done
+
+    def close(self) -> None:
+        """Shuts down without grace. Again is harmless."""
+        self.shutdown(0)
+
+    def __enter__(self) -> typing.Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        self.shutdown(self._grace)
+
+    def _begin(self) -> Loop:
+        from rpcgen.runtime.sync.loop import Loop
+
+        self.bind()
+        with self._lock:
+            if self._state is not _State.BOUND or self._listener is None:
+                raise RuntimeError(f"the server {self._state.value}")
+            loop = Loop(self._listener, self._dispatcher, self._limits, self._max_workers, self._name)
+            self._loop = loop
+            self._state = _State.SERVING
+        self._announce()
+        return loop
+
+    def _announce(self) -> None:
+        import logging
+
+        stubs = ", ".join(type(stub).__module__ + "." + type(stub).__qualname__ for stub in self._stubs)
+        logging.getLogger("rpcgen").info("serving %s at %s, registered nowhere", stubs, self._address)
+
+    def _run(self, loop: Loop) -> None:
+        try:
+            loop.run()
+        finally:
+            with self._lock:
+                self._state = _State.CLOSED
+                self._release()
+
+    def _release(self) -> None:
+        from rpcgen.runtime.sync.listen import remove_file
+
+        if self._listener is not None:
+            self._listener.close()
+        if self._address is not None:
+            remove_file(self._address.path, self._file_id)
+            self._file_id = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self._address or self._wanted}, {self._state.name.lower()}>"
+
+
+class ThreadServer(Server):
+    """Serves many connections; a call runs in one of a bounded number of threads.
+
+    Idle connections take no thread. Used as ``Server``, which says what arguments and
+    methods mean.
+
+    Args:
+        max_workers: Calls that run at once; threads are started when they are needed.
+    """
+
+    def __init__(
+        self, host: str, port: int | None, *stubs: ServerStub, **options: typing.Unpack[ThreadServerOptions]
+    ) -> None:
+        self._max_workers = options.pop("max_workers", 64)
+        if self._max_workers < 1:
+            raise ValueError(f"max_workers is at least 1, not {self._max_workers!r}")
+        super().__init__(host, port, *stubs, **options)  # type: ignore[misc]

@@ -1,0 +1,82 @@
+"""The threads of a ThreadServer: started when needed, at most so many, kept for the next call."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+import typing
+
+if typing.TYPE_CHECKING:
+    import collections.abc
+
+    from rpcgen.runtime.sync.connection import Connection
+
+_log = logging.getLogger("rpcgen")
+
+
+class Workers:
+    """A bounded pool of threads that serve connections.
+
+    Args:
+        most: Threads at once.
+        name: The threads are named ``NAME-1``, ``NAME-2`` ….
+        serve: What a thread does with a connection; must not raise.
+    """
+
+    def __init__(self, most: int, name: str, serve: collections.abc.Callable[[Connection], None]) -> None:
+        self._most = most
+        self._name = name
+        self._serve = serve
+        self._queue: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._free = 0
+        """Threads that wait; below 0, connections that wait."""
+        self.nobody_waits = self._queue.empty
+        """Says whether every connection that needs a thread has one."""
+
+    def hand(self, connection: Connection) -> None:
+        """Gives a connection to the next free thread; starts one if none is free and there may be more."""
+        with self._lock:
+            if self._free > 0 or not self._start():
+                self._free -= 1
+        self._queue.put(connection)
+
+    def _start(self) -> bool:
+        """Starts a thread, whose first connection is the one being handed over."""
+        number = len(self._threads) + 1
+        if number > self._most:
+            return False
+        # Daemons: a handler that never returns must not keep the process from ending.
+        thread = threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+            _log.warning("cannot start thread %d: going on with fewer", number)
+            self._most = number - 1
+            return False
+        self._threads.append(thread)
+        return True
+
+    def _work(self) -> None:
+        while (connection := self._queue.get()) is not None:
+            self._serve(connection)
+            with self._lock:
+                self._free += 1
+
+    def ours(self) -> bool:
+        """Says whether the thread that asks is one of these: a handler's."""
+        return threading.current_thread() in self._threads
+
+    def stop(self, wait: float) -> None:
+        """Ends the threads once they are free, and waits for them for so many seconds at most."""
+        for _ in self._threads:
+            self._queue.put(None)
+        end = time.monotonic() + wait
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, end - time.monotonic()))
