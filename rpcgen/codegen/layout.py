@@ -33,7 +33,7 @@ class Group:
         self.items = items
         self.close = close
         self.spread = spread and len(items) > 1
-        self.flat = open + ", ".join([i if isinstance(i, str) else i.flat for i in items]) + close
+        self.flat: str = open + ", ".join([i if isinstance(i, str) else i.flat for i in items]) + close
 
 
 class Alternatives:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
+import functools
 import keyword
 import re
 import typing
@@ -20,15 +21,20 @@ from rpcgen.compiler import model
 from rpcgen.compiler.diagnostics import Diagnostic, diagnose
 from rpcgen.compiler.source import Span
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 KEYWORDS: typing.Final = frozenset(keyword.kwlist)
-BUILTINS: typing.Final = frozenset(
-    "bool bytes classmethod dict float int list object property self set staticmethod str super".split()
+BUILTINS: typing.Final = _words(
+    "bool bytes classmethod dict float int list object property self set staticmethod str super"
 )
 """What generated code uses, or a user's class around it."""
-MODULES: typing.Final = frozenset("datetime decimal rpc typing uuid".split())
+MODULES: typing.Final = _words("datetime decimal rpc typing uuid")
 EVERYWHERE: typing.Final = KEYWORDS | BUILTINS | MODULES
 
-MODULE_FILES: typing.Final = frozenset("datetime decimal rpcgen typing uuid".split())
+MODULE_FILES: typing.Final = _words("datetime decimal rpcgen typing uuid")
 """A generated file of such a name would hide what it imports itself."""
 
 SERVICE: typing.Final = ("Handlers", "ClientStub", "ServerStub", "Server", "ThreadServer")
@@ -39,16 +45,16 @@ HANDED_ON: typing.Final = frozenset(
 )
 MODULE_LEVEL: typing.Final = HANDED_ON | {"INTERFACE", "annotations", *SERVICE, *LATER}
 
-CLASS_SCOPE: typing.Final = frozenset(
+CLASS_SCOPE: typing.Final = _words(
     "attr default_message deprecated idempotent interface name oneway params protocols raises reserved"
-    " returns timeout value".split()
+    " returns timeout value"
 )
 """Attributes of generated classes: a type of such a name would be hidden where it is used."""
 
-EXCEPTION_MEMBERS: typing.Final = frozenset("add_note args default_message message with_traceback".split())
-ENUM_MEMBERS: typing.Final = frozenset(
+EXCEPTION_MEMBERS: typing.Final = _words("add_note args default_message message with_traceback")
+ENUM_MEMBERS: typing.Final = _words(
     "as_integer_ratio bit_count bit_length conjugate denominator from_bytes from_wire imag is_integer mro"
-    " name names numerator real to_bytes value values".split()
+    " name names numerator real to_bytes value values"
 )
 UNION_MEMBERS: typing.Final = frozenset(("Unknown",))
 
@@ -88,7 +94,7 @@ def _member(name: str, taken: collections.abc.Container[str]) -> str:
 
 def _enum_member(name: str, enum: str) -> str:
     sunder = len(name) > 2 and name[0] == name[-1] == "_"
-    private = name.startswith("__") or name.startswith(f"_{enum}__")
+    private = name.startswith(("__", f"_{enum}__"))
     if sunder or private:
         return _bare(name).rstrip("_") + "_"
     return name + "_" if name in EVERYWHERE or name in ENUM_MEMBERS else name
@@ -183,11 +189,8 @@ class Names:
         for declared in module.declarations:
             if not isinstance(declared, model.Service):
                 plain.append(declared)
-        self._settle(
-            [(d.name, self._module_level(d), d.span) for d in plain],
-            taken,
-            self.declared.__setitem__,
-        )
+        wanted = [(d.name, self._module_level(d), d.span) for d in plain]
+        self._settle(wanted, taken, self.declared.__setitem__)
         types = (model.Enum, model.Struct, model.Union, model.ExceptionType)
         self._in_classes.update(self.declared[d.name] for d in plain if isinstance(d, types))
         self._in_classes.update(self.unions.values())
@@ -206,11 +209,10 @@ class Names:
                 case model.ExceptionType() if declared.fields is not None:
                     self._exception_fields(declared.name, declared.fields)
                 case model.Enum():
-                    self._settle(
-                        [(m.name, _enum_member(m.name, declared.name), m.span) for m in declared.members],
-                        {},
-                        lambda name, python, enum=declared.name: self._keep(enum, name, python),
-                    )
+                    members = [
+                        (m.name, _enum_member(m.name, declared.name), m.span) for m in declared.members
+                    ]
+                    self._settle(members, {}, functools.partial(self._keep, declared.name))
                 case model.Union():
                     taken = dict.fromkeys(UNION_MEMBERS | KEYWORDS, "")
                     for member in declared.members:
@@ -225,11 +227,8 @@ class Names:
     def _fields(
         self, owner: str, fields: tuple[model.Field, ...], taken: collections.abc.Container[str]
     ) -> None:
-        self._settle(
-            [(field.name, _member(field.name, taken), field.span) for field in fields],
-            {},
-            lambda name, python: self._keep(owner, name, python),
-        )
+        wanted = [(field.name, _member(field.name, taken), field.span) for field in fields]
+        self._settle(wanted, {}, functools.partial(self._keep, owner))
 
     def _exception_fields(self, owner: str, fields: tuple[model.Field, ...]) -> None:
         base = set(EXCEPTION_MEMBERS)
@@ -261,11 +260,8 @@ class Names:
         self._settle(wanted, taken, attrs.__setitem__)
         for method in service.methods:
             params: dict[str, str] = {}
-            self._settle(
-                [(p.name, _member(p.name, self._in_classes), p.span) for p in method.params],
-                {},
-                params.__setitem__,
-            )
+            named = [(p.name, _member(p.name, self._in_classes), p.span) for p in method.params]
+            self._settle(named, {}, params.__setitem__)
             key = service.name, method.name
             self.methods[key] = MethodNames(
                 attrs[method.name], self.methods[key].protocol, tuple(params.values())

@@ -10,7 +10,7 @@ from rpcgen.codegen.names import NameBook, find_module
 from rpcgen.compiler import model
 
 _SCALARS: typing.Final[dict[str, str]] = {
-    **dict.fromkeys("byte short int long ubyte ushort uint ulong".split(), "int"),
+    **dict.fromkeys(("byte", "short", "int", "long", "ubyte", "ushort", "uint", "ulong"), "int"),
     **dict.fromkeys(("float", "double"), "float"),
     "bool": "bool",
     "string": "str",
