@@ -42,7 +42,9 @@ class Typos:
         if not self._names:
             return None
         candidates = {name for key in _shortened(word) for name in self._names.get(key, ())}
-        rated = sorted((-_likeness(word, name), name) for name in candidates if not _numbered_alike(word, name))
+        rated = sorted(
+            (-_likeness(word, name), name) for name in candidates if not _numbered_alike(word, name)
+        )
         return rated[0][1] if rated and -rated[0][0] >= _CLOSE else None
 
 

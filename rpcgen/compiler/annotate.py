@@ -1,0 +1,110 @@
+"""Annotations: the compiler's own, checked and read; dotted ones, kept for the user's templates."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import typing
+
+from rpcgen.compiler import literals, model, syntax
+from rpcgen.compiler.scope import Scope, a, did_you_mean
+
+_METHOD: typing.Final = frozenset({"method"})
+_PLACES: typing.Final[dict[str, frozenset[str]]] = {
+    "idempotent": _METHOD,
+    "timeout": _METHOD,
+    "retryable": frozenset({"exception"}),
+    "deprecated": frozenset(
+        {
+            "method",
+            "service",
+            "struct",
+            "union",
+            "enum",
+            "exception",
+            "field",
+            "parameter",
+            "member",
+            "enum member",
+        }
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Annotations:
+    """What stands before a declaration; ``timeout`` is in seconds."""
+
+    all: tuple[model.Annotation, ...] = ()
+    idempotent: bool = False
+    retryable: bool = False
+    timeout: float | None = None
+    deprecated: str | None = None
+
+
+_NONE: typing.Final = Annotations()
+
+
+def read(scope: Scope, written: tuple[syntax.Annotation, ...], place: str) -> Annotations:
+    """Checks and reads the annotations of a ``method``, ``field``, ``enum member`` …"""
+    if not written:
+        return _NONE
+    first: dict[str, syntax.Annotation] = {}
+    kept: list[model.Annotation] = []
+    values: dict[str, model.Literal] = {}
+    for node in written:
+        name, span = node.name
+        own = "." not in name
+        if own and name not in _PLACES:
+            if name not in scope.file.syntax.lost:
+                help = (
+                    did_you_mean(near and f"@{near}")
+                    if (near := scope.speller.nearest(name, _PLACES))
+                    else ("annotations of your own have a dot: @acme.owner")
+                )
+                scope.error("E410", span, "", help=help, name=name)
+            continue
+        if own and place not in _PLACES[name]:
+            scope.error("E411", span, "", help=_where(name), name=name, what=a(place))
+            continue
+        if own and name in first:
+            scope.error("E413", span, "again here", ((first[name].name.span, "first here"),), name=name)
+            continue
+        first[name] = node
+        arguments = tuple(literals.plain(scope, argument) for argument in node.arguments)
+        if own:
+            values[name] = _argument(scope, node, arguments)
+        kept.append(model.Annotation(name, arguments, node.span))
+    timeout, deprecated = values.get("timeout"), values.get("deprecated")
+    return Annotations(
+        tuple(kept),
+        "idempotent" in values,
+        "retryable" in values,
+        timeout.total_seconds() if isinstance(timeout, datetime.timedelta) else None,
+        deprecated if isinstance(deprecated, str) else None,
+    )
+
+
+def _where(name: str) -> str:
+    places = _PLACES[name]
+    return f"it stands at {a(min(places))}" if len(places) == 1 else "it stands at what can be called or used"
+
+
+def _argument(scope: Scope, node: syntax.Annotation, arguments: tuple[model.Literal, ...]) -> model.Literal:
+    """Gives the argument of one of the compiler's own annotations, None if there is none or it is at fault."""
+    name = node.name.text
+    if None in arguments:
+        return None
+    match name, arguments:
+        case (("idempotent" | "retryable"), ()):
+            return None
+        case "timeout", (datetime.timedelta() as time,) if time > datetime.timedelta():
+            return time
+        case "deprecated", (str() as why,):
+            return why
+    takes, example = {
+        "timeout": ("one duration above zero", "@timeout(2s)"),
+        "deprecated": ("one string", '@deprecated("use find")'),
+    }.get(name, ("no arguments", f"@{name}"))
+    scope.error("E412", node.span, "", help=f"write {example}", name=name, what=takes)
+    return None
