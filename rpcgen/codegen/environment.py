@@ -8,7 +8,7 @@ import typing
 
 import jinja2
 
-from rpcgen.codegen import GenerationError
+from rpcgen.codegen import GenerateError
 from rpcgen.codegen.view import ModuleView
 from rpcgen.compiler.diagnostics import diagnose
 
@@ -46,7 +46,7 @@ def render(module: ModuleView, templates: pathlib.Path | None = None) -> str:
     """Gives a module's text.
 
     Raises:
-        GenerationError: A template is faulty; the diagnostic names it, the line and the cause.
+        GenerateError: A template is faulty; the diagnostic names it, the line and the cause.
     """
     try:
         return environment(templates).get_template(MODULE).render(module=module)
@@ -73,8 +73,8 @@ def _place(error: BaseException) -> tuple[str | None, int | None]:
     return name, line
 
 
-def _faulty(template: str | None, line: int | None, what: str | None) -> GenerationError:
+def _faulty(template: str | None, line: int | None, what: str | None) -> GenerateError:
     path = template or MODULE
     shown = f"{pathlib.Path(path).name}:{line}" if line else pathlib.Path(path).name
     reason = " ".join((what or "no reason is known").split()).rstrip(".")
-    return GenerationError([diagnose("E502", None, path=path, template=shown, what=reason)])
+    return GenerateError([diagnose("E502", None, path=path, template=shown, what=reason)])

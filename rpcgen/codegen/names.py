@@ -34,9 +34,6 @@ BUILTINS: typing.Final = _words(
 MODULES: typing.Final = _words("datetime decimal rpc typing uuid")
 EVERYWHERE: typing.Final = KEYWORDS | BUILTINS | MODULES
 
-MODULE_FILES: typing.Final = _words("datetime decimal rpcgen typing uuid")
-"""A generated file of such a name would hide what it imports itself."""
-
 SERVICE: typing.Final = ("Handlers", "ClientStub", "ServerStub", "Server", "ThreadServer")
 LATER: typing.Final = ("AsyncClientStub", "TaskStub", "AsyncHandlers", "AsyncServer", "ProcessServer")
 """Kept for what later versions generate for a service."""
@@ -73,11 +70,6 @@ def camel(name: str) -> str:
     for word in words:
         joined += "_" * (joined[-1:].isdigit() and word[0].isdigit()) + word[0].upper() + word[1:]
     return joined if joined.isidentifier() else "_" + joined
-
-
-def module_file(name: str) -> str:
-    """Gives the name of the Python module that an interface of this name becomes."""
-    return name + "_" if name in MODULE_FILES or keyword.iskeyword(name) else name
 
 
 def _bare(name: str) -> str:

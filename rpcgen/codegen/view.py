@@ -155,6 +155,7 @@ class ModuleView:
 
     Args:
         source: The file's name, without its folder.
+        mark: The first line, by which a generated file is known.
         docstring: The file's doc comment, or None.
         abi: What the runtime must have.
         command: What compiles the file again, as a literal.
@@ -168,6 +169,7 @@ class ModuleView:
     """
 
     source: str
+    mark: str
     docstring: str | None
     abi: int
     command: str
