@@ -22,7 +22,7 @@ class Handlers:
     def divide(self, num1, num2):
         return num1 / num2
 with ThreadServer("127.0.0.1", 0, Handlers()) as server:
-    print(server.address[1], flush=True)
+    print(server.port, flush=True)
     sys.stdin.read()
 """
 

@@ -40,7 +40,7 @@ class Handlers:
         return num1 / num2
 
 print(rpcgen.__file__)
-with ThreadServer("127.0.0.1", 0, Handlers()) as server, Channel("127.0.0.1", server.address[1]) as channel:
+with ThreadServer("127.0.0.1", 0, Handlers()) as server, Channel("127.0.0.1", server.port) as channel:
     stub = ClientStub(channel)
     print(stub.divide(200, 100))
     try:

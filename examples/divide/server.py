@@ -13,4 +13,6 @@ class Handlers:
 
 
 if __name__ == "__main__":
-    ThreadServer("127.0.0.1", 0, Handlers()).serve()
+    server = ThreadServer("127.0.0.1", 0, Handlers())
+    print(f"serving at {server.bind()}", flush=True)
+    server.serve()
