@@ -13,6 +13,9 @@ _ENDS_BARE = re.compile(r'(?<!\\)(?:\\\\)*"$')
 
 def clean(doc: str) -> list[str]:
     """Gives a doc comment's lines, without blank ones around it and common indentation."""
+    if "\n" not in doc and "\t" not in doc:
+        line = doc.strip()
+        return [line] if line else []
     lines = [line.rstrip() for line in doc.expandtabs(4).split("\n")]
     while lines and not lines[0]:
         lines.pop(0)
@@ -35,8 +38,10 @@ def docstring(lines: collections.abc.Sequence[str], indent: int) -> str:
     if len(lines) == 1:
         return f'"""{_bounded(lines[0])}"""'
     margin = " " * indent
-    # clean() again: what a formatter would take for common indentation must not be left.
-    first, *rest = clean("\n".join(lines))
+    first, *rest = lines
+    if all(not line or line.startswith(" ") for line in rest):
+        # A formatter would take it for common indentation, and away.
+        rest = clean("\n".join(lines))[1:]
     text = "".join(f"{margin}{_escaped(line)}\n" if line else "\n" for line in rest)
     return f'"""{_bounded(first)}\n{text}{margin}"""'
 

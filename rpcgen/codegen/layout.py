@@ -33,16 +33,24 @@ class Group:
         self.items = items
         self.close = close
         self.spread = spread and len(items) > 1
-        self.flat: str = open + ", ".join([i if isinstance(i, str) else i.flat for i in items]) + close
+        texts = []
+        for item in items:
+            if isinstance(item, str):
+                texts.append(item)
+            else:
+                texts.append(item.flat)
+                self.spread = self.spread or item.spread
+        self.flat: str = open + ", ".join(texts) + close
 
 
 class Alternatives:
     """``A | B | C``."""
 
-    __slots__ = ("flat", "items")
+    __slots__ = ("flat", "items", "spread")
 
     def __init__(self, items: collections.abc.Sequence[str]) -> None:
         self.items = items
+        self.spread = False
         self.flat = " | ".join(items)
 
 
@@ -63,10 +71,13 @@ def statement(before: str, expression: Expression, after: str = "", indent: int 
         after: The end of the statement, such as ``:``.
         indent: How far in the statement stands. Its first line is given without it.
     """
-    flat = expression if isinstance(expression, str) else expression.flat
+    if isinstance(expression, str):
+        flat, spread = expression, False
+    else:
+        flat, spread = expression.flat, expression.spread
     text = before + flat + after
     # The quick way for nearly all: the width of ASCII is its length.
-    if indent + len(text) <= WIDTH and text.isascii() and not _spreads(expression):
+    if not spread and indent + len(text) <= WIDTH and text.isascii():
         return text
     lines = _lines(before, expression, after, indent)
     joined = f"\n{' ' * indent}".join(lines)
@@ -74,8 +85,11 @@ def statement(before: str, expression: Expression, after: str = "", indent: int 
 
 
 def _lines(before: str, expression: Expression, after: str, indent: int) -> list[str]:
-    flat = before + (expression if isinstance(expression, str) else expression.flat) + after
-    if not _exceeds(flat, indent) and not _spreads(expression):
+    if isinstance(expression, str):
+        flat, spread = before + expression + after, False
+    else:
+        flat, spread = before + expression.flat + after, expression.spread
+    if not spread and not _exceeds(flat, indent):
         return [flat]
     if isinstance(expression, Group) and expression.items:
         lines = [before + expression.open]
@@ -96,12 +110,6 @@ def _parenthesised(before: str, expression: Expression, indent: int) -> list[str
         first, *rest = expression.items
         return [before + "(", "    " + first, *("    | " + item for item in rest), ")"]
     return None
-
-
-def _spreads(expression: Expression) -> bool:
-    if not isinstance(expression, Group):
-        return False
-    return expression.spread or any(_spreads(item) for item in expression.items)
 
 
 def _exceeds(line: str, indent: int) -> bool:
