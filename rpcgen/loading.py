@@ -98,8 +98,8 @@ def _module(interface: model.Module) -> types.ModuleType:
     made: dict[str, types.ModuleType] = {}
     for one in interface.closure():
         path = os.path.realpath(one.path)
-        includes = {include.alias: made[include.module.path] for include in one.includes}
-        text = codegen.generate(one, imports="relative", templates=None, package=True)
+        includes = {to.module.name: made[to.module.path] for to in one.includes}
+        text = codegen.generate(one, imports="relative")
         known = _modules.get(path)
         if known is None or known.text != text or known.includes != tuple(includes.values()):
             known = _Loaded(_run(one.name, path, text, includes), text, tuple(includes.values()))

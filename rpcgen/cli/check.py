@@ -45,7 +45,8 @@ def run(words: typing.Sequence[str]) -> int:
     console = Console(arguments.color)
     wanted = settings(arguments)
 
-    from rpcgen.cli.build import build, render
+    from rpcgen.cli.build import build
+    from rpcgen.cli.findings import render
 
     built = build(wanted, console)
     render(built.report, console, arguments.error_format)

@@ -9,7 +9,7 @@ import typing
 from rpcgen.cli.arguments import COMMON, Parser
 from rpcgen.cli.console import Console
 from rpcgen.cli.errors import CommandError
-from rpcgen.cli.inputs import FILES, add_inputs, settings
+from rpcgen.cli.inputs import FILES, Settings, add_inputs, settings
 
 if typing.TYPE_CHECKING:
     from rpcgen.cli.build import Build
@@ -69,37 +69,41 @@ def run(words: typing.Sequence[str]) -> int:
     console = Console(arguments.color)
     if arguments.watch:
         if arguments.check or arguments.diff:
-            raise CommandError(f"--watch writes, --{'check' if arguments.check else 'diff'} does not: choose one")
+            raise CommandError(
+                f"--watch writes, --{'check' if arguments.check else 'diff'} does not: choose one"
+            )
 
         from rpcgen.cli.watch import watch
 
         return watch(arguments, console)
+    if arguments.diff and arguments.error_format != "text":
+        raise CommandError(f"--diff is text: it cannot come as {arguments.error_format}")
     wanted = settings(arguments)
 
-    from rpcgen.cli.build import build, render
+    from rpcgen.cli.build import build
 
     built = build(wanted, console)
-    render(built.report, console, arguments.error_format)
-    if built.report.failed:
-        console.log("nothing was written")
-        return 1
-    if arguments.check or arguments.diff:
-        return _compare(built, words, arguments, console)
-    for line in built.write(console.arrow()):
-        console.log(line)
-    return 0
+    if (arguments.check or arguments.diff) and not built.report.failed:
+        return _compare(built, wanted, words, arguments, console)
+    return built.finish(console, arguments.error_format)
 
 
-def _compare(built: Build, words: typing.Sequence[str], arguments: argparse.Namespace, console: Console) -> int:
+def _compare(
+    built: Build,
+    wanted: Settings,
+    words: typing.Sequence[str],
+    arguments: argparse.Namespace,
+    console: Console,
+) -> int:
     """Says how the output differs from what it should be; 1 if ``--check`` minds."""
-    from rpcgen.cli.build import render
+    from rpcgen.cli.findings import render
 
+    render(built.report, console, arguments.error_format)
     if arguments.diff:
-        console.find(built.diff(console.color))
+        console.find(built.diff())
     if not arguments.check:
         return 0
     mend = ["rpcgen", "compile", *(word for word in words if word not in ("--check", "--diff"))]
-    differences = built.compare(shlex.join(mend))
-    if not (arguments.diff and arguments.error_format == "text"):
-        render(differences, console, arguments.error_format)
+    differences = built.differences(shlex.join(mend), wanted.sources)
+    render(differences, console, arguments.error_format)
     return 1 if differences.failed else 0

@@ -18,7 +18,8 @@ import typing
 
 from rpcgen.cli.errors import CommandError, did_you_mean, refused
 
-IMPORTS = ("auto", "relative", "absolute")
+Imports: typing.TypeAlias = typing.Literal["auto", "relative", "absolute"]
+IMPORTS: typing.Final = typing.get_args(Imports)
 
 _FORMS: typing.Final[dict[str, str]] = {
     "files": "a list of strings",
@@ -43,7 +44,7 @@ class Config:
     output: str | None = None
     include: tuple[str, ...] = ()
     templates: str | None = None
-    imports: str | None = None
+    imports: Imports | None = None
 
 
 def read_config() -> Config:
@@ -130,7 +131,7 @@ def _config(folder: str, table: dict[str, object], text: str) -> Config:
         output=one("output"),
         include=tuple(_shown(os.path.join(folder, name)) for name in many("include")),
         templates=one("templates"),
-        imports=typing.cast("str | None", table.get("imports")),
+        imports=typing.cast("Imports | None", table.get("imports")),
     )
 
 

@@ -100,7 +100,7 @@ def _compiled(interface: str) -> str:
     module = compile_file(interface).module
     if module is None:
         raise AssertionError("the first interface does not compile")
-    return codegen.generate(module, imports="auto", templates=None, package=False)
+    return codegen.generate(module)
 
 
 def _take_back(written: list[str]) -> None:

@@ -9,7 +9,7 @@ import pathlib
 import typing
 
 from rpcgen.cli.arguments import Parser
-from rpcgen.cli.config import IMPORTS, Config, read_config
+from rpcgen.cli.config import IMPORTS, Config, Imports, read_config
 from rpcgen.cli.errors import CommandError
 
 FILES = """\
@@ -24,6 +24,7 @@ class Settings:
     Args:
         files: Each once, in the order given.
         output: The folder to write to; None: beside each file.
+        sources: Folders, besides those of the files, that interface files are kept in.
         config: The pyproject.toml that was used, if any.
     """
 
@@ -31,7 +32,8 @@ class Settings:
     include: tuple[str, ...]
     output: str | None
     templates: pathlib.Path | None
-    imports: typing.Literal["auto", "relative", "absolute"]
+    imports: Imports
+    sources: tuple[str, ...]
     config: str | None
 
 
@@ -67,6 +69,7 @@ def settings(arguments: argparse.Namespace) -> Settings:
         output=arguments.output or config.output,
         templates=pathlib.Path(templates) if templates is not None else None,
         imports=arguments.imports or config.imports or "auto",
+        sources=(*arguments.include, *config.include, *map(os.path.dirname, config.files)),
         config=config.path,
     )
 

@@ -26,9 +26,9 @@ class Handlers:
 
 if __name__ == "__main__":
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 9000
-    with ThreadServer("127.0.0.1", port, Handlers()) as server:
-        print(f"listening on {server.host}:{server.port}; Ctrl-C ends", flush=True)
-        server.serve()
+    server = ThreadServer("127.0.0.1", port, Handlers())
+    print(f"listening at {server.bind()}; Ctrl-C ends", flush=True)
+    server.serve()
 '''
 
 CLIENT = '''\

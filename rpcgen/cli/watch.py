@@ -11,10 +11,11 @@ import os
 import time
 import typing
 
-from rpcgen.cli.build import build, render
+from rpcgen.cli.build import build
 from rpcgen.cli.console import Console
 from rpcgen.cli.errors import CommandError, refused
 from rpcgen.cli.inputs import Settings, settings
+from rpcgen.codegen.environment import environment
 
 INTERVAL = 0.3
 """Seconds between two looks."""
@@ -65,17 +66,14 @@ def _compile(wanted: Settings | str, arguments: argparse.Namespace, console: Con
     if isinstance(wanted, str):
         console.log(f"{now} {wanted}")
         return set()
+    if wanted.templates is not None:
+        environment.cache_clear()
     built = build(wanted, console)
-    render(built.report, console, arguments.error_format)
-    if built.report.failed:
-        console.log(f"{now} nothing was written")
-        return built.read
     try:
-        for line in built.write(console.arrow()):
-            console.log(f"{now} {line}")
+        built.finish(console, arguments.error_format, f"{now} ")
     except CommandError as error:
         console.log(f"{now} {error.lines()}")
-    return built.read
+    return set(built.read)
 
 
 def _await_change(arguments: argparse.Namespace, wanted: Settings | str, stamps: dict[str, _Stamp]) -> None:
