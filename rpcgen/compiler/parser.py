@@ -1,0 +1,80 @@
+"""Interface text to syntax tree.
+
+A walk of the LALR tables over the tokens. A faultless file is read in one go; at the first
+fault it is read again from its start, by way of ``habits`` (what other languages write) and
+with ``recovery`` after each fault, so that all of them are found.
+"""
+
+from __future__ import annotations
+
+import typing
+
+from rpcgen.compiler import habits, lexer, syntax, tables
+from rpcgen.compiler.actions import Actions
+from rpcgen.compiler.diagnostics import Report
+from rpcgen.compiler.lexer import Faults, Tokens
+from rpcgen.compiler.recovery import Recovery
+from rpcgen.compiler.source import Source
+from rpcgen.compiler.walk import Walk
+
+
+def parse(source: Source, report: Report) -> syntax.File:
+    """Parses a file. Never raises, whatever the text; faults go into the report."""
+    faults = Faults(report)
+    tokens = lexer.tokens(source, faults)
+    end_raises(tokens)
+    docs = dict(tokens.docs)
+    walk = Walk(tokens, Actions(tokens))
+    last = len(tokens.kinds)
+    lost: set[str] = set()
+    if walk.run(0, last) < last:
+        tokens.docs = docs
+        tokens = habits.mend(tokens, faults, lost)
+        walk = Walk(tokens, Actions(tokens))
+        Recovery(walk, faults, lost).run()
+    complete = not faults.count
+    faults.hand_over()
+    if complete:
+        lexer.report_stray(tokens, report)
+    return syntax.File(source, tokens.file_doc, walk.result(), complete, frozenset(lost))
+
+
+def end_raises(tokens: Tokens) -> None:
+    """Makes a comma after exceptions a ``;`` where no further exception follows, but a method."""
+    kinds = tokens.kinds
+    number = 0
+    while True:
+        try:
+            number = kinds.index("ARROW", number) + 1
+        except ValueError:
+            return
+        while True:
+            number = _after_reference(kinds, number)
+            if kinds[number] != "COMMA":
+                break
+            number += 1
+            if not _is_reference(kinds, number) or _is_method(kinds, number):
+                kinds[number - 1] = "SEMICOLON"
+                break
+
+
+_NAMES: typing.Final = frozenset({"NAME", *tables.load().words.values()})
+
+
+def _is_reference(kinds: list[str], number: int) -> bool:
+    return kinds[number] == "NAME"
+
+
+def _after_reference(kinds: list[str], number: int) -> int:
+    """Gives the number of the token after ``A`` or ``a.A``."""
+    if kinds[number] not in _NAMES:
+        return number
+    return number + 3 if kinds[number + 1] == "DOT" and kinds[number + 2] in _NAMES else number + 1
+
+
+def _is_method(kinds: list[str], number: int) -> bool:
+    """Tells whether ``A name(`` stands here, or ``A? name(``."""
+    number = _after_reference(kinds, number)
+    if kinds[number] == "QMARK":
+        number += 1
+    return kinds[number] in _NAMES and kinds[number + 1] == "LPAR"
