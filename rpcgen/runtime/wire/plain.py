@@ -1,104 +1,181 @@
-"""Plain messages: calls and replies as bytes.
+"""Plain messages: one method's calls and replies, and the server's end of a connection.
 
-Signatures first; what they do follows.
+``MethodCodec`` answers each kind of message with a function compiled for the method when it
+is first needed; what that function does not expect goes to the readable reference, which
+gives the right result or the right error. A C core takes the place of ``compiled`` alone.
 """
 
 from __future__ import annotations
 
-import collections.abc
+import struct
 import typing
 
-from rpcgen.runtime.wire.limits import Limits
+from rpcgen.runtime.errors import ProtocolError
+from rpcgen.runtime.wire.codec import DEFAULT_LIMITS, FAULT, ReferenceCodec
+from rpcgen.runtime.wire.scan import ReplyScan as ReplyScan
 
 if typing.TYPE_CHECKING:
+    import collections.abc
+
     from rpcgen.runtime.errors import FaultCode, RemoteException
-    from rpcgen.runtime.schema import Field, Reserved, Type
+    from rpcgen.runtime.wire.limits import Limits
 
-DEFAULT_LIMITS = Limits()
+UNDECIDED: typing.Any = type("_Undecided", (), {"__slots__": (), "__repr__": lambda self: "UNDECIDED"})()
+"""What ``quick_reply`` gives where the data is not one whole reply without surprises."""
 
-UNDECIDED: typing.Any = object()
-"""What ``quick_reply`` gives where the data is not exactly one reply: scan it."""
+_u32 = struct.Struct(">I").unpack_from
 
-
-class MethodCodec:
-    """Everything that one method's messages need; compiled at first use, made once a protocol class."""
-
-    def __init__(
-        self,
-        name: str,
-        params: tuple[Field, ...],
-        reserved: tuple[Reserved, ...],
-        returns: Type,
-        raises: tuple[type[RemoteException], ...],
-        oneway: bool = False,
-    ) -> None:
-        self.name = name
-
-    def encode_call(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
-        """Gives the whole call; args in the order of the parameters, schema.DEFAULT = leave out. EncodeError."""
-        raise NotImplementedError
-
-    def decode_args(self, payload: bytes, limits: Limits = DEFAULT_LIMITS) -> list[typing.Any]:
-        """Gives the arguments in the order of the parameters, defaults filled in. DecodeError."""
-        raise NotImplementedError
-
-    def encode_reply(self, value: object, limits: Limits = DEFAULT_LIMITS) -> bytes:
-        """Gives the whole reply that returns value. EncodeError."""
-        raise NotImplementedError
-
-    def encode_raised(self, exc: RemoteException, limits: Limits = DEFAULT_LIMITS) -> bytes | None:
-        """Gives the whole reply that raises exc; None if it is not declared. EncodeError."""
-        raise NotImplementedError
-
-    def quick_reply(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> typing.Any:
-        """Decodes data if it is exactly one whole reply, else gives UNDECIDED: then use reply_scan."""
-        raise NotImplementedError
-
-    def reply_scan(self, limits: Limits = DEFAULT_LIMITS) -> ReplyScan:
-        """Gives a new scan, which finds where a reply ends."""
-        raise NotImplementedError
-
-    def decode_reply(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> typing.Any:
-        """Gives the value, or the RemoteException or RemoteFault (returned, not raised). DecodeError."""
-        raise NotImplementedError
+_FRAMED = b"\xc1"
 
 
-class ReplyScan:
-    """Finds where a reply ends, from its bytes so far; never reads a byte twice.
+class MethodCodec(ReferenceCodec):
+    """Everything that one method's messages need; made once a method, cheap until it is used.
 
-    Attributes:
-        end: Where the reply ends, once ``advance`` has said that it is whole.
-        needs: Bytes that the reply has at least, while it is not.
+    See ``ReferenceCodec`` for the arguments, and for what its methods promise: they are the same.
     """
 
-    end: int
-    needs: int
+    # Each of these is replaced in the instance by the compiled function, at its first call.
 
-    def advance(self, data: bytes | bytearray | memoryview) -> bool:
-        """Says whether the reply is whole. data: all of its bytes so far, from its first. ProtocolError."""
-        raise NotImplementedError
+    def encode_call(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
+        return self._compiled("encode_call")(args, limits)  # type: ignore[no-any-return]
+
+    def decode_args(self, payload: bytes, limits: Limits = DEFAULT_LIMITS) -> list[typing.Any]:
+        return self._compiled("decode_args")(payload, limits)  # type: ignore[no-any-return]
+
+    def encode_reply(self, value: object, limits: Limits = DEFAULT_LIMITS) -> bytes:
+        return self._compiled("encode_reply")(value, limits)  # type: ignore[no-any-return]
+
+    def encode_raised(self, exc: RemoteException, limits: Limits = DEFAULT_LIMITS) -> bytes | None:
+        return self._compiled("encode_raised")(exc, limits)  # type: ignore[no-any-return]
+
+    def decode_reply(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> typing.Any:
+        return self._compiled("decode_reply")(data, limits)
+
+    def quick_reply(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> typing.Any:
+        """Decodes what one receive has brought, if it is exactly one whole reply.
+
+        Returns:
+            What ``decode_reply`` would give; or ``UNDECIDED``: the reply is not whole, or not
+            the expected. Then find its end by ``reply_scan`` and decode that.
+        """
+        return self._compiled("quick_reply")(data, limits)
+
+    def source(self) -> str:
+        """Gives the Python source that this method's messages are compiled to, for reading."""
+        from rpcgen.runtime.wire import compiled
+
+        return compiled.source(self)
+
+    def _compiled(self, message: str) -> collections.abc.Callable[..., typing.Any]:
+        # A caller that took the bound method before its first call comes here each time.
+        function = self.__dict__.get(message)
+        if function is None:
+            from rpcgen.runtime.wire import compiled
+
+            slow = _undecided if message == "quick_reply" else getattr(super(), message)
+            function = self.__dict__[message] = compiled.message(self, message, slow)
+        return typing.cast("collections.abc.Callable[..., typing.Any]", function)
+
+
+def _undecided(data: bytes, limits: Limits) -> typing.Any:
+    return UNDECIDED
 
 
 def encode_fault(code: FaultCode, message: str) -> bytes:
-    """Gives the whole reply that says a fault."""
-    raise NotImplementedError
+    """Gives the whole reply that says a fault; lone surrogates in the message are replaced."""
+    text = f"{code.name}: {message}".encode(errors="replace")
+    return struct.pack(">BI", FAULT, len(text)) + text
 
 
 class CallReader:
-    """The server's end: bytes in, calls out."""
+    """The server's end of a connection in plain messages: bytes in, calls out.
+
+    After each ``feed``, call ``next_call`` until it gives None.
+
+    Args:
+        limits: Of which ``name`` and ``message`` count. A length is held against them before
+            anything is taken for it.
+    """
+
+    __slots__ = ("_chunks", "_limits", "_needs", "_pos", "_waiting")
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
-        raise NotImplementedError
+        self._limits = limits
+        self._chunks: list[bytes] = []
+        self._pos = 0  # in the first chunk; more than one chunk only while a call is not whole
+        self._waiting = 0
+        self._needs = 8
 
     @property
     def pending(self) -> int:
-        """Bytes that have come of a call which is not whole."""
-        raise NotImplementedError
+        """Bytes that have come of a call that is not whole yet."""
+        return self._waiting
 
     def feed(self, data: bytes) -> None:
-        """Takes what was received."""
-        raise NotImplementedError
+        """Takes what was received; it must not be changed afterwards."""
+        if data:
+            self._chunks.append(data)
+            self._waiting += len(data)
 
     def next_call(self) -> tuple[str, bytes] | None:
-        """Gives the next whole call: its name and argument block; None: more bytes are needed. ProtocolError."""
-        raise NotImplementedError
+        """Takes the next call out.
+
+        Returns:
+            The method's name and its block of arguments; None if more bytes must come first.
+
+        Raises:
+            ProtocolError: The bytes are no calls; nothing more can be read from the connection.
+        """
+        while self._waiting >= self._needs:
+            data, pos = self._joined(), self._pos
+            (name,) = _u32(data, pos)
+            if name > self._limits.name:
+                raise self._unframed(data, pos, name)
+            if self._waiting < name + 8:
+                self._needs = name + 8
+                return None
+            begin = pos + 4 + name
+            (block,) = _u32(data, begin)
+            size = name + block + 8
+            if size > self._waiting:
+                if size > self._limits.message:
+                    raise _too_large(size, self._limits)
+                self._needs = size
+                return None
+            if size > self._limits.message:
+                raise _too_large(size, self._limits)
+            return self._taken(data, pos, begin, pos + size)
+        if self._waiting and self._chunks[0][self._pos : self._pos + 1] == _FRAMED:
+            raise self._unframed(self._chunks[0], self._pos, 0)
+        return None
+
+    def _joined(self) -> bytes:
+        chunks = self._chunks
+        if len(chunks) > 1:
+            # At most once for the lengths and once for the rest of a call: never quadratic.
+            chunks[0] = chunks[0][self._pos :]
+            self._pos = 0
+            chunks[:] = [b"".join(chunks)]
+        return chunks[0]
+
+    def _taken(self, data: bytes, pos: int, begin: int, end: int) -> tuple[str, bytes]:
+        self._needs = 8
+        if end == len(data):
+            self._chunks.clear()
+            self._pos = self._waiting = 0
+        else:
+            self._pos = end
+            self._waiting = len(data) - end
+        try:
+            return str(data[pos + 4 : begin], "utf-8"), bytes(data[begin + 4 : end])
+        except UnicodeDecodeError:
+            raise ProtocolError(f"a method's name is not UTF-8: {data[pos + 4 : begin]!r}") from None
+
+    def _unframed(self, data: bytes, pos: int, name: int) -> ProtocolError:
+        if data[pos : pos + 1] == _FRAMED:
+            return ProtocolError("the peer speaks framed messages (first byte C1); this server speaks plain")
+        return ProtocolError(f"a method's name of {name} bytes; the limit is {self._limits.name}")
+
+
+def _too_large(size: int, limits: Limits) -> ProtocolError:
+    return ProtocolError(f"a call of {size} bytes; the limit is {limits.message}")
