@@ -44,8 +44,7 @@ def convert(scope: Scope, node: syntax.Value, wanted: model.Scalar) -> model.Lit
             if name in ("float", "double"):
                 return real(scope, value, name, span.text, span)
             if name == "decimal":
-                # More digits than Python turns into text are far beyond a decimal's limit.
-                return exact(scope, str(value) if value.bit_length() < 4 * DIGITS else "NaN", span)
+                return exact(scope, str(value), span)
         case syntax.FloatValue(number, span):
             if name in ("float", "double"):
                 return real(scope, number, name, span.text, span)
@@ -69,7 +68,7 @@ def convert(scope: Scope, node: syntax.Value, wanted: model.Scalar) -> model.Lit
         case syntax.StringValue(text, data, span):
             match name:
                 case "string":
-                    return _text(scope, text, span)
+                    return text
                 case "bytes":
                     return data
                 case "timestamp" | "date" | "uuid":
@@ -119,17 +118,6 @@ def exact(scope: Scope, text: str, span: Span) -> decimal.Decimal | None:
     help = f"a decimal has at most {DIGITS:,} digits and an exponent within ±{EXPONENT:,}"
     scope.error("E302", span, value=shown, type="a decimal", help=help)
     return None
-
-
-def _text(scope: Scope, text: str, span: Span) -> str | None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        scope.error(
-            "E302", span, value="the text", type="a string", help="half of a surrogate pair is not UTF-8"
-        )
-        return None
-    return text
 
 
 def _from_text(scope: Scope, text: str, name: str, span: Span) -> model.Literal:

@@ -382,7 +382,7 @@ class _Writer:
             [
                 _Type(
                     f"{alias}.{found.text}",
-                    found.values and found.values.map(_through(alias)),
+                    None if found.values is None else found.values.map(_through(alias)),
                     found.key,
                     found.record,
                 )
