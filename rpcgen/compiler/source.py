@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import re
 import typing
 
 
@@ -20,7 +21,7 @@ class Source:
         starts = self._starts
         if not starts:
             starts.append(0)
-            starts.extend(i + 1 for i, char in enumerate(self.text) if char == "\n")
+            starts.extend(match.end() for match in re.finditer("\n", self.text))
         line = bisect.bisect_right(starts, offset)
         return line, offset - starts[line - 1] + 1
 
