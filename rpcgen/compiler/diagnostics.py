@@ -15,12 +15,12 @@ from rpcgen.compiler.source import Span
 
 MESSAGES: typing.Final[dict[str, str]] = {
     # E00x files
-    "E001": "cannot read {path}: {what}",
+    "E001": "cannot read {file}: {what}",
     "E002": "the file is not UTF-8: {what}",
     "E003": "`{name}` cannot be the name of a Python module",
-    "E004": "{path} includes itself: {chain}",
+    "E004": "{file} includes itself: {chain}",
     "E005": "`{alias}` stands for two files",
-    "E006": "{path} is included twice",
+    "E006": "{file} is included twice",
     # E01x text
     "E010": "unexpected character {what}",
     "E011": "{what} cannot stand in an interface file",
@@ -99,7 +99,7 @@ MESSAGES: typing.Final[dict[str, str]] = {
     # Wxxx warnings
     "W001": "the doc comment belongs to nothing",
     "W002": "the file declares nothing",
-    "W003": "the Python module {name} will hide one of the standard library",
+    "W003": "the module {name} hides Python's own {name}",
 }
 
 Severity: typing.TypeAlias = typing.Literal["error", "warning"]

@@ -190,8 +190,8 @@ def _no_constant(
         "True": "write true",
         "False": "write false",
     }
-    names = [other for other, declared in home.declared.items() if isinstance(declared, syntax.Const)]
-    help = python.get(name.text) or did_you_mean(scope.speller.nearest(name.text, names))
+    qualifier = None if home is scope else node.parts[0]
+    help = python.get(name.text) or did_you_mean(home.nearest(name.text, (syntax.Const,), qualifier))
     return scope.error("E303", name.span, "", help=help, name=canonical.write_value(node))
 
 

@@ -21,6 +21,7 @@ from rpcgen.compiler.source import Source
 
 LARGEST = 64 * 1024 * 1024
 _OURS = frozenset({"rpcgen"})
+_HIDES = "that is of no matter in a package; a plain file is found before Python's own"
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -89,7 +90,7 @@ class Loader:
         new: list[File] = []
         links: dict[str, tuple[str, syntax.Include]] = {}
         for item in file.syntax.items:
-            if not isinstance(item, syntax.Include):
+            if not isinstance(item, syntax.Include) or (not item.path and not file.syntax.complete):
                 continue
             found = self._find(item, file, report)
             if found is None:
@@ -126,7 +127,7 @@ class Loader:
             diagnose(
                 "E001",
                 item.path_span,
-                path=item.path or "a file without a name",
+                file=item.path or "a file without a name",
                 what="there is no such file",
                 help=f"there is {similar}" if similar else "",
             )
@@ -142,7 +143,7 @@ class Loader:
             if isinstance(read, str):
                 similar = _similar(shown) if include is None else None
                 hint = f"there is {similar}" if similar else ""
-                report.add(diagnose("E001", span, path=shown, what=read, help=hint))
+                report.add(diagnose("E001", span, path=shown, file=shown, what=read, help=hint))
                 return None
             decoded = source.decode(read)
         else:
@@ -172,7 +173,7 @@ def _check_name(name: str, shown: str, span: source.Span | None, report: Report)
         and name not in _OURS
     ):
         if name in sys.stdlib_module_names:
-            report.add(diagnose("W003", span, name=name, path=shown))
+            report.add(diagnose("W003", span, name=name, path=shown, help=_HIDES))
         return
     fixed = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "service"
     fixed = f"_{fixed}" if fixed[0].isdigit() else fixed
@@ -230,7 +231,7 @@ def _report_twice(
             help="leave one out"
             if same
             else "rename one of the files: its name is what the declarations go by",
-            path=item.path,
+            file=item.path,
             alias=alias,
         )
     )
@@ -253,7 +254,7 @@ def _in_order(root: File, report: Report) -> list[File]:
             diagnose(
                 "E004",
                 link.written.path_span,
-                path=chain[0].path,
+                file=chain[0].path,
                 chain=" -> ".join(pathlib.PurePath(file.path).name for file in [*chain, chain[0]]),
             )
         )

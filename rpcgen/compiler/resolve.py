@@ -131,7 +131,7 @@ def spoken(found: model.Type) -> str:
     """Gives a type as a message names it: ``an int``, ``a list``, ``struct Person``."""
     match found:
         case model.Scalar(name):
-            return a(name)
+            return name if name == "bytes" else a(name)
         case model.Named(kind, name, file):
             return f"{kind} {file}.{name}" if file else f"{kind} {name}"
         case model.ListOf():

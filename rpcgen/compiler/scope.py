@@ -31,6 +31,8 @@ KINDS: typing.Final[dict[type, str]] = {
     syntax.Service: "service",
 }
 TYPES: typing.Final = (syntax.Typedef, syntax.Enum, syntax.Struct, syntax.Union, syntax.ExceptionType)
+LONGEST_NAME: typing.Final = 255
+LONGEST_SHOWN: typing.Final = 200
 SCALARS: typing.Final[dict[str, model.Scalar]] = {
     name: model.Scalar(name)
     for name in [
@@ -105,7 +107,10 @@ class Scope:
         help: str = "",
         **values: str | int,
     ) -> None:
-        """Reports a finding; ``values`` fill in its message."""
+        """Reports a finding; ``values`` fill in its message, shortened where a name fills the screen."""
+        for key, value in values.items():
+            if isinstance(value, str) and len(value) > LONGEST_SHOWN:
+                values[key] = f"{value[:LONGEST_SHOWN]}..."
         self.report.add(diagnose(code, span, label, secondary=secondary, help=help, **values))  # type: ignore[arg-type]
 
     def of(self, name: syntax.Name | None) -> Scope | None:
@@ -134,14 +139,15 @@ class Scope:
         found = scope.declared.get(name.text)
         if found is None:
             if name.text not in scope.file.syntax.lost:
-                help = did_you_mean(scope._nearest(name.text, kinds, alone=qualifier is None))
+                help = did_you_mean(scope.nearest(name.text, kinds, qualifier))
                 self.error("E201", name.span, what=what, name=written(qualifier, name), help=help)
             return None
         return scope, found
 
-    def _nearest(self, name: str, kinds: tuple[type, ...], alone: bool) -> str | None:
+    def nearest(self, name: str, kinds: tuple[type, ...], qualifier: syntax.Name | None = None) -> str | None:
+        """Gives what is most like a name among some kinds of declarations, as one may write it."""
         names = [other for other, node in self.declared.items() if isinstance(node, kinds)]
-        if alone:
+        if qualifier is None:
             if kinds is TYPES:
                 if name in _FOREIGN:
                     return _FOREIGN[name]
@@ -149,7 +155,8 @@ class Scope:
             for alias, scope in self.includes.items():
                 if scope is not None and isinstance(scope.declared.get(name), kinds):
                     return f"{alias}.{name}"
-        return self.speller.nearest(name, names)
+        found = self.speller.nearest(name, names)
+        return f"{qualifier.text}.{found}" if found and qualifier else found
 
     # Types of other files, as seen from this one
 
@@ -249,6 +256,13 @@ def check_name(scope: Scope, name: syntax.Name) -> None:
     if name.text.startswith("__"):
         help = "names do not begin with two underscores"
         scope.error("E107", name.span, name=name.text, help=help)
+    if len(name.text) > LONGEST_NAME:
+        too_long(scope, name.text, name.span)
+
+
+def too_long(scope: Scope, name: str, span: Span) -> None:
+    """Reports a name that a message cannot carry."""
+    scope.error("E114", span, name=f"{name[:20]}...", limit=LONGEST_NAME)
 
 
 def _check_words(scope: Scope, item: Declared) -> None:

@@ -7,13 +7,12 @@ import typing
 from rpcgen.compiler import annotate, canonical, cycles, model, syntax
 from rpcgen.compiler.members import read_fields
 from rpcgen.compiler.resolve import Resolver
-from rpcgen.compiler.scope import KINDS, Declared, Scope, a, check_name, written
+from rpcgen.compiler.scope import KINDS, LONGEST_NAME, Declared, Scope, a, check_name, too_long, written
 from rpcgen.compiler.source import Span
 
 MOST_RAISED: typing.Final = 254
 """A reply's kind is one byte; 0 and 1 are taken."""
 
-LONGEST_NAME: typing.Final = 255
 LONGEST_LINE: typing.Final = 64
 
 _VOID: typing.Final = model.Scalar("void")
@@ -49,8 +48,8 @@ def read_method(scope: Scope, resolver: Resolver, node: syntax.Method, service: 
     """Gives a method of a service; ``service`` is empty for the file's own."""
     name = node.name.text
     wire_name = f"{service}.{name}" if service else name
-    if len(wire_name) > LONGEST_NAME:
-        scope.error("E114", node.name.span, name=f"{wire_name[:20]}...", limit=LONGEST_NAME)
+    if len(wire_name) > LONGEST_NAME >= max(len(name), len(service)):
+        too_long(scope, wire_name, node.name.span)
     params, reserved = read_fields(scope, resolver, node.params, wire_name, "parameter")
     returns = resolver.resolve(node.returns, void=True)
     raises = _raises(scope, node)

@@ -21,7 +21,7 @@ class Speller:
             return None
         self._left -= len(names)
         folded = {name.lower(): name for name in sorted(names, reverse=True)}
-        close = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
+        close = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.7)
         return folded[close[0]] if close else None
 
 

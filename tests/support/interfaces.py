@@ -148,7 +148,7 @@ def scalar_values(name: str) -> st.SearchStrategy[str]:
         "float": _floats(32),
         "double": _floats(64),
         "decimal": _decimal_texts(),
-        "string": st.text(st.characters(exclude_categories=("Cs",)), max_size=8).map(string_literal),
+        "string": st.text(st.characters(exclude_categories=["Cs"]), max_size=8).map(string_literal),
         "bytes": st.binary(max_size=6).map(lambda data: quoted("".join(map(_byte, data)))),
         "uuid": st.uuids().map(str).map(quoted),
         "date": st.dates().map(str).map(quoted),
