@@ -7,6 +7,7 @@ a test compares it with the options that there are.
 from __future__ import annotations
 
 import argparse
+import os
 import typing
 
 from rpcgen.cli.errors import CommandError, did_you_mean
@@ -47,6 +48,13 @@ class Parser(argparse.ArgumentParser):
         Raises:
             CommandError: An option is unknown, lacks its value or has a wrong one.
         """
+        if "--" in words:
+            # argparse forgets what it stood for when files and options are mixed; all are paths.
+            end = words.index("--")
+            after = [
+                os.path.join(os.curdir, word) if word.startswith("-") else word for word in words[end + 1 :]
+            ]
+            words = [*words[:end], *after]
         found, unknown = self.parse_known_intermixed_args(words)
         for word in unknown:
             if word.startswith("-") and word != "-":

@@ -85,7 +85,7 @@ class Build:
                 report.add(output.foreign(file))
             elif state != "same":
                 code = "E505" if state == "missing" else "E506"
-                report.add(diagnose(code, None, path=str(file.path), help=mend, file=file.source))
+                report.add(diagnose(code, None, path=str(file.path), help=mend, source=file.source))
         planned = [file.path for file in self.files]
         places = [pathlib.Path(file.source).parent for file in self.files] + [
             pathlib.Path(at) for at in sources
@@ -166,7 +166,7 @@ class _Plan:
 
 def _both(path: pathlib.Path, first: str, second: str) -> Diagnostic:
     remedy = "compile them into different folders, or rename one"
-    return diagnose("E504", None, path=str(path), help=remedy, file=first, other=second)
+    return diagnose("E504", None, path=str(path), help=remedy, one=first, other=second)
 
 
 def _state(file: Generated) -> output.State:

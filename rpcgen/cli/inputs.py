@@ -69,7 +69,7 @@ def settings(arguments: argparse.Namespace) -> Settings:
         output=arguments.output or config.output,
         templates=pathlib.Path(templates) if templates is not None else None,
         imports=arguments.imports or config.imports or "auto",
-        sources=(*arguments.include, *config.include, *map(os.path.dirname, config.files)),
+        sources=(*arguments.include, *config.include, *map(os.path.dirname, _files(config.files))),
         config=config.path,
     )
 

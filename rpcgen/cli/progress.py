@@ -59,7 +59,8 @@ class Progress:
             while not self._done.wait(wait):
                 wait, drawn = INTERVAL, True
                 seconds = f" {time.monotonic() - self._started:.1f} s"
-                room = os.get_terminal_size(sys.stderr.fileno()).columns - len(seconds) - 1
+                columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80  # 0: it does not say
+                room = columns - len(seconds) - 1
                 sys.stderr.write(f"\r\x1b[K{self._stage[: max(room, 0)]}{seconds}")
                 sys.stderr.flush()
             if drawn:

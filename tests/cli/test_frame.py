@@ -136,6 +136,7 @@ CASES: list[tuple[str, list[str], int, str, str]] = [
         "nothing was written\n",
     ),
     ("after --", ["check", "--", "good.idl"], 0, "", "no errors in good.idl\n"),
+    ("a dash after --", ["check", "good.idl", "--", "-dash.idl"], 0, "", "no errors in 2 files\n"),
 ]
 
 
@@ -144,7 +145,13 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     (tmp_path / "empty").mkdir()
     return write(
         tmp_path,
-        {"good.idl": ONE_LINE, "bad.idl": FAULTY, "folder/a.idl": ONE_LINE, "folder/b.idl": ONE_LINE},
+        {
+            "good.idl": ONE_LINE,
+            "-dash.idl": "int x()",
+            "bad.idl": FAULTY,
+            "folder/a.idl": ONE_LINE,
+            "folder/b.idl": ONE_LINE,
+        },
     )
 
 
@@ -167,7 +174,7 @@ def test_help_tells_every_option_and_no_other(command: str) -> None:
     options = set(module.parser().options())
     hidden = {"-o", "--output", "--imports"} if command == "check" else set()
     usage = module.HELP.partition("Options:")[2].partition("Examples:")[0]
-    told = set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", usage))
+    told = set(re.findall(r"(?<![\w-])(--?[a-zA-Z][a-z-]*)", usage))
     assert told == options - hidden
 
 

@@ -61,7 +61,7 @@ def test_what_it_writes_runs(tmp_path: pathlib.Path, words: list[str], end: sign
     try:
         assert server.stdout is not None
         first = server.stdout.readline()
-        listening = re.fullmatch(r"listening on 127\.0\.0\.1:(\d+); Ctrl-C ends\n", first)
+        listening = re.fullmatch(r"listening at tcp://127\.0\.0\.1:(\d+); Ctrl-C ends\n", first)
         assert listening, first
         called = client(folder, int(listening[1]))
         assert (called.returncode, called.stderr) == (0, "")
