@@ -11,9 +11,7 @@ import time
 import typing
 
 from benchmarks.figures import Figure, from_rounds
-from benchmarks.interfaces import Bench
-
-INTERFACE = "float divide(1:int num1, 2:int num2=1) => InvalidOperation\n"
+from benchmarks.processes import Bench
 
 SERVER = """\
 import sys
@@ -62,7 +60,10 @@ def run(quick: bool) -> typing.Iterable[Figure]:
     rounds = 3 if quick else 25
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(pathlib.Path(folder))
-        bench.compile("divide", INTERFACE)
+        (bench.folder / "divide.idl").write_text(
+            "float divide(1:int num1, 2:int num2=1) => InvalidOperation\n", encoding="utf-8"
+        )
+        bench.compile("divide")
         for name, text in {"server": SERVER, "ours": OURS, "raw": RAW}.items():
             (bench.folder / f"{name}.py").write_text(text, encoding="utf-8")
         measured: dict[str, list[Times]] = {"ours": [], "raw": []}
@@ -82,7 +83,7 @@ def run(quick: bool) -> typing.Iterable[Figure]:
 
 def _client(bench: Bench, name: str, port: int) -> Times:
     start = time.perf_counter()
-    told = bench.run(str(bench.folder / f"{name}.py"), str(port)).stdout
+    told = bench.run(f"{name}.py", str(port))
     whole = time.perf_counter() - start
     imported, called = (float(part) for part in told.split())
     return imported * 1e3, called * 1e3, whole * 1e3

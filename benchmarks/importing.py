@@ -7,62 +7,59 @@ import pathlib
 import tempfile
 import typing
 
-from benchmarks import grpc_stubs
 from benchmarks.figures import Figure, alternate, from_rounds
-from benchmarks.interfaces import SIZES, Bench, interface
+from benchmarks.interfaces import SHAPES, SIZES
+from benchmarks.processes import Bench, grpc_installed
 
-WARM_GOALS = {10: 0.06, 1_000: 0.08, 10_000: 0.25}
-COLD_GOALS = {10_000: 6.0}
-"""Methods → seconds at most."""
+GOALS = {
+    "warm lean_10": 0.06,
+    "warm lean_1000": 0.08,
+    "warm lean_10000": 0.25,
+    "cold lean_10000": 6.0,
+    "cold rich_10000": 6.0,
+}
+"""Seconds at most. Rich interfaces are held against gRPC's stubs instead."""
 
 
 def run(quick: bool) -> typing.Iterable[Figure]:
-    sizes = SIZES[:2] if quick else SIZES
-    rounds = 1 if quick else 5
-    peers = sizes if grpc_stubs.installed() else ()
+    sizes = SIZES[:1] if quick else SIZES
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(pathlib.Path(folder))
         contestants: dict[str, typing.Callable[[], float]] = {"nothing": lambda: bench.seconds("-c", "pass")}
-        for size in sizes:
-            bench.compile(f"size{size}", interface(size))
-            # The warm one follows the cold one, which leaves the bytecode.
-            contestants[f"cold {size}"] = functools.partial(_cold, bench, size)
-            contestants[f"warm {size}"] = functools.partial(_import, bench, size)
-        for size in peers:
-            grpc_stubs.write(bench, size)
-            grpc_stubs.compile(bench, size)
-            contestants[f"grpc cold {size}"] = functools.partial(_grpc_cold, bench, size)
-            contestants[f"grpc {size}"] = functools.partial(grpc_stubs.load, bench, size)
-        measured = alternate(contestants, rounds)
+        for shape in SHAPES:
+            for size in sizes:
+                name = f"{shape}_{size}"
+                bench.write(shape, size)
+                bench.compile(name)
+                # The warm one follows the cold one, which leaves the bytecode.
+                contestants[f"cold {name}"] = functools.partial(bench.load_cold, name)
+                contestants[f"warm {name}"] = functools.partial(bench.load, name)
+                if grpc_installed():
+                    bench.compile_grpc(name)
+                    bench.load_grpc(name)
+                    contestants[f"grpc {name}"] = functools.partial(bench.load_grpc, name)
+        measured = alternate(contestants, 1 if quick else 5)
     yield from_rounds("import", "Python alone", measured["nothing"], "s", note="the floor")
-    for heat, goals in {"warm": WARM_GOALS, "cold": COLD_GOALS}.items():
-        for size in sizes:
-            yield from_rounds(
-                "import",
-                f"{size:,} methods, {heat}",
-                measured[f"{heat} {size}"],
-                "s",
-                at_most=goals.get(size),
-            )
-    for size in peers:
-        yield from_rounds("import", f"{size:,} methods, warm, grpc stubs", measured[f"grpc {size}"], "s")
-    if not peers:
-        yield Figure("import", "grpc stubs", None, "s", note="not installed: make peers")
-    elif not quick:
-        pairs = zip(measured["warm 10000"], measured["grpc 10000"], strict=True)
-        ratios = [ours / theirs for ours, theirs in pairs]
-        yield from_rounds("import", "10,000 methods, warm, against grpc", ratios, "×", at_most=1.0)
+    for shape in SHAPES:
+        for heat in ("warm", "cold"):
+            for size in sizes:
+                key = f"{heat} {shape}_{size}"
+                title = f"{size:,} methods, {heat}"
+                yield from_rounds(f"import, {shape}", title, measured[key], "s", at_most=GOALS.get(key))
+        yield from _against_grpc(shape, sizes, measured)
 
 
-def _cold(bench: Bench, size: int) -> float:
-    bench.forget_bytecode()
-    return _import(bench, size)
-
-
-def _grpc_cold(bench: Bench, size: int) -> float:
-    bench.forget_bytecode()
-    return grpc_stubs.load(bench, size)
-
-
-def _import(bench: Bench, size: int) -> float:
-    return bench.seconds("-c", f"import size{size}")
+def _against_grpc(
+    shape: str, sizes: typing.Sequence[int], measured: dict[str, list[float]]
+) -> typing.Iterable[Figure]:
+    group = f"import, {shape}"
+    if not grpc_installed():
+        yield Figure(group, "grpc stubs", None, "s", note="not installed: make peers")
+        return
+    for size in sizes:
+        rounds = measured[f"grpc {shape}_{size}"]
+        yield from_rounds(group, f"{size:,} methods, warm, grpc stubs", rounds, "s")
+    largest = sizes[-1]
+    pairs = zip(measured[f"warm {shape}_{largest}"], measured[f"grpc {shape}_{largest}"], strict=True)
+    ratios = [ours / theirs for ours, theirs in pairs]
+    yield from_rounds(group, f"{largest:,} methods, warm, against grpc", ratios, "×", at_most=1.0)

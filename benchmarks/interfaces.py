@@ -1,23 +1,19 @@
-"""Interfaces of any size, shaped as people write them, and the folders that hold their processes.
+"""Interfaces of any size in two shapes, for us and for gRPC.
 
-Every tenth method comes with a struct that it and its neighbours use; there are
-documentation, defaults, optional parameters and exceptions.
+*Lean* methods are like the one-line file; gRPC's share one pair of messages. *Rich* ones are as
+people write them: a struct for every ten, documentation, defaults, optional parameters,
+containers and exceptions.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pathlib
-import shutil
-import subprocess
-import sys
-import time
 import typing
 
+Shape: typing.TypeAlias = 'typing.Literal["lean", "rich"]'
+SHAPES: tuple[Shape, ...] = ("lean", "rich")
 SIZES = (10, 1_000, 10_000)
 
-_METHODS = (
+_RICH = (
     "/// Adds a record and gives its number.\nlong add{n}(1: Record{s} record) => Refused",
     "/// Finds what matches, best first.\n"
     "list<Record{s}> find{n}(1: string query, 2: int limit = 20, 3: int offset = 0) => Refused, NotFound",
@@ -42,74 +38,56 @@ struct Record{s} {{
 }}
 """
 
+_RICH_GRPC = (
+    ("add", "Record{s} record = 1;", "int64 result = 1;"),
+    ("find", "string query = 1; int32 limit = 2; int32 offset = 3;", "repeated Record{s} result = 1;"),
+    ("get", "int64 id = 1;", "Record{s} result = 1;"),
+    ("touch", "int64 id = 1; optional int64 when = 2;", "bool result = 1;"),
+    ("divide", "int32 num1 = 1; int32 num2 = 2;", "double result = 1;"),
+    ("rename", "int64 id = 1; string name = 2; bool force = 3;", ""),
+    ("totals", "repeated string keys = 1;", "map<string, int64> result = 1;"),
+    ("log", "string line = 1;", ""),
+    ("join", "repeated string parts = 1; string separator = 2;", "string result = 1;"),
+    ("remove", "repeated int64 ids = 1; string reason = 2;", "int32 result = 1;"),
+)
 
-def interface(methods: int) -> str:
-    """Gives an interface of so many methods, with a struct for every ten."""
+_MESSAGE = (
+    "message Record{s} {{ int64 id = 1; string name = 2; repeated string tags = 3; double weight = 4;"
+    " optional string note = 5; }}\n"
+)
+
+
+def interface(shape: Shape, methods: int) -> str:
+    """Gives an interface of so many methods."""
+    if shape == "lean":
+        lean = "float divide{n}(1:int num1, 2:int num2=1) => InvalidOperation\n"
+        return "".join(lean.format(n=number) for number in range(methods))
     parts = ["exception NotFound\n", "exception Refused {\n    1: string reason\n    2: int code = 0\n}\n"]
     for number in range(methods):
         names = {"n": number, "s": number // 10}
         if number % 10 == 0:
             parts.append(_STRUCT.format_map(names))
-        parts.append(_METHODS[number % 10].format_map(names) + "\n")
+        parts.append(_RICH[number % 10].format_map(names) + "\n")
     return "\n".join(parts)
 
 
-class Bench:
-    """A folder whose processes keep their bytecode to themselves and find ``rpcgen`` and their modules.
-
-    PYTHONDONTWRITEBYTECODE would spoil every timing of an import: it is taken out.
-    """
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self.folder = folder
-        self.bytecode = folder / "bytecode"
-        self.environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))
-        }
-        self.environment["PYTHONPYCACHEPREFIX"] = str(self.bytecode)
-        self.environment["PYTHONPATH"] = os.pathsep.join(
-            [str(pathlib.Path(__file__).resolve().parent.parent), str(folder)]
+def grpc_interface(shape: Shape, methods: int) -> str:
+    """Gives the same for gRPC, as the text of a .proto file."""
+    parts = ['syntax = "proto3";\n']
+    calls = []
+    if shape == "lean":
+        parts.append(
+            "message Call { int32 num1 = 1; int32 num2 = 2; }\nmessage Reply { float result = 1; }\n"
         )
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs Python with the arguments; a failure raises with what the process said."""
-        done = subprocess.run(
-            [sys.executable, *arguments], env=self.environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr[-2000:]}")
-        return done
-
-    def seconds(self, *arguments: str) -> float:
-        """Gives how long a whole process takes, from its start to its end."""
-        start = time.perf_counter()
-        self.run(*arguments)
-        return time.perf_counter() - start
-
-    @contextlib.contextmanager
-    def serve(self, script: str) -> typing.Iterator[int]:
-        """Runs a server of the folder, which prints its port and ends at the end of its input."""
-        with subprocess.Popen(
-            [sys.executable, str(self.folder / script)],
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process:
-            assert process.stdout is not None
-            try:
-                yield int(process.stdout.readline())
-            finally:
-                process.terminate()
-
-    def compile(self, name: str, text: str) -> pathlib.Path:
-        """Compiles an interface into the folder; gives the module's path."""
-        source = self.folder / f"{name}.idl"
-        source.write_text(text, encoding="utf-8")
-        self.run("-m", "rpcgen", "compile", str(source), "-o", str(self.folder))
-        return self.folder / f"{name}.py"
-
-    def forget_bytecode(self) -> None:
-        """Removes the bytecode of the folder's own modules; that of rpcgen stays."""
-        own = self.bytecode / self.folder.relative_to(self.folder.anchor)
-        shutil.rmtree(own, ignore_errors=True)
+        calls = [f"  rpc Divide{number} (Call) returns (Reply);\n" for number in range(methods)]
+    else:
+        for number in range(methods):
+            name, params, result = _RICH_GRPC[number % 10]
+            names = {"s": number // 10}
+            if number % 10 == 0:
+                parts.append(_MESSAGE.format_map(names))
+            title = f"{name.capitalize()}{number}"
+            parts.append(f"message {title}Call {{ {params.format_map(names)} }}\n")
+            parts.append(f"message {title}Reply {{ {result.format_map(names)} }}\n")
+            calls.append(f"  rpc {title} ({title}Call) returns ({title}Reply);\n")
+    return "".join([*parts, "service Peer {\n", *calls, "}\n"])

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
-import venv
 import zipfile
 
 import pytest
 
 import rpcgen
+from benchmarks import environments
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHIPPED = (
@@ -82,28 +80,13 @@ def installed(
 ) -> pathlib.Path:
     """An environment that holds the wheel and what it depends on, and nothing of the checkout."""
     folder = tmp_path_factory.mktemp("installed")
-    venv.create(folder, with_pip=False)
-    (purelib,) = folder.glob("lib/python*/site-packages")
+    python = environments.make(folder / "environment", "jinja2", "lark", "msgspec")
     run(
         *(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"),
-        *("--python", folder / "bin" / "python", "install", "--no-index", "--no-deps", packages[1]),
+        *("--python", python, "install", "--no-index", "--no-deps", packages[1]),
         cwd=folder,
     )
-    for path in dependencies():
-        (purelib / path.name).symlink_to(path)
-    return folder
-
-
-def dependencies() -> list[pathlib.Path]:
-    """What the wheel needs, as this environment has it: the locked versions, with no index asked."""
-    found = []
-    names = ["jinja2", "lark", "msgspec", "markupsafe"]
-    for name in names:
-        files = importlib.metadata.files(name) or []
-        tops = {pathlib.Path(str(file)).parts[0] for file in files}
-        here = pathlib.Path(sysconfig.get_path("purelib"))
-        found += [here / top for top in tops if (here / top).exists() and top != ".."]
-    return found
+    return folder / "environment"
 
 
 def test_the_wheel_holds_the_package_and_its_data(packages: tuple[pathlib.Path, pathlib.Path]) -> None:

@@ -1,0 +1,105 @@
+"""Whole processes, measured: a folder of modules, and a Python that finds them and little else."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import pathlib
+import subprocess
+import time
+import typing
+
+from benchmarks import environments
+from benchmarks.interfaces import Shape, grpc_interface, interface
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def grpc_installed() -> bool:
+    return importlib.util.find_spec("grpc_tools") is not None
+
+
+class Bench:
+    """A folder whose processes keep their bytecode to themselves and find rpcgen and their modules.
+
+    PYTHONDONTWRITEBYTECODE would spoil every timing of an import: it is taken out.
+
+    Args:
+        folder: An empty one.
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+        self._bytecode = folder / "bytecode"
+        self._python = environments.make(folder / "environment", "jinja2", "lark", "msgspec")
+        self._grpc_python = self._python
+        if grpc_installed():
+            self._grpc_python = environments.make(folder / "grpc", "grpcio", "grpcio-tools")
+        own = ("PYTHON", "COV", "VIRTUAL_ENV")
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+        self._environment["PYTHONPYCACHEPREFIX"] = str(self._bytecode)
+        self._environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(folder)])
+
+    def run(self, *arguments: str, python: pathlib.Path | None = None) -> str:
+        """Runs Python with the arguments; gives what it prints. A failure raises with what it said."""
+        done = subprocess.run(
+            [python or self._python, *arguments],
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr[-2000:]}")
+        return done.stdout
+
+    def seconds(self, *arguments: str, python: pathlib.Path | None = None) -> float:
+        """Gives how long a whole process takes, from its start to its end."""
+        start = time.perf_counter()
+        self.run(*arguments, python=python)
+        return time.perf_counter() - start
+
+    @contextlib.contextmanager
+    def serve(self, script: str) -> typing.Iterator[int]:
+        """Runs a server of the folder, which prints its port; ends it afterwards."""
+        with subprocess.Popen(
+            [self._python, script], cwd=self.folder, env=self._environment, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            try:
+                yield int(process.stdout.readline())
+            finally:
+                process.terminate()
+
+    def write(self, shape: Shape, methods: int) -> None:
+        """Writes the interface as ``SHAPE_METHODS.idl``, and for gRPC as ``.proto``."""
+        name = f"{shape}_{methods}"
+        (self.folder / f"{name}.idl").write_text(interface(shape, methods), encoding="utf-8")
+        (self.folder / f"{name}.proto").write_text(grpc_interface(shape, methods), encoding="utf-8")
+
+    def compile(self, name: str) -> float:
+        """Compiles NAME.idl anew; gives the seconds of the process."""
+        (self.folder / f"{name}.py").unlink(missing_ok=True)
+        return self.seconds("-m", "rpcgen", "compile", f"{name}.idl", "-o", ".")
+
+    def compile_grpc(self, name: str) -> float:
+        outputs = ("--python_out=.", "--grpc_python_out=.")
+        return self.seconds(
+            "-m", "grpc_tools.protoc", "-I.", *outputs, f"{name}.proto", python=self._grpc_python
+        )
+
+    def load(self, name: str) -> float:
+        """Gives the seconds of a process that imports a module."""
+        return self.seconds("-c", f"import {name}")
+
+    def load_cold(self, name: str) -> float:
+        """The same without bytecode of the folder's own modules; that of all others stays."""
+        own = self._bytecode / self.folder.relative_to(self.folder.anchor)
+        for path in own.glob("*.pyc"):
+            path.unlink()
+        return self.load(name)
+
+    def load_grpc(self, name: str) -> float:
+        return self.seconds("-c", f"import {name}_pb2_grpc", python=self._grpc_python)
