@@ -1,20 +1,257 @@
-"""Placeholder until the compiled functions stand: every message by the reference."""
+"""A method's messages as functions made for it, from emitted Python source.
+
+Each function expects one shape of message. On any surprise (an exception, an unexpected
+class or tag, an end that is not met) it hands the whole message over to the reference,
+which gives the right result or the right error. So nothing here needs a message of its own.
+
+Items need counting only in a message of more bytes than items are allowed, because each
+takes a byte at least: such messages go to a second function, which counts.
+"""
 
 from __future__ import annotations
 
 import typing
 
+from rpcgen.runtime.errors import RemoteException
+from rpcgen.runtime.schema import VOID, OptionalOf, Type
+from rpcgen.runtime.wire.codec import DEFAULT_LIMITS, RAISED, RETURNED
+from rpcgen.runtime.wire.read import Reader
+from rpcgen.runtime.wire.source import Function, Source, height
+from rpcgen.runtime.wire.write import Row, Writer
+
 if typing.TYPE_CHECKING:
     import collections.abc
 
-    from rpcgen.runtime.wire.plain import MethodCodec
+    from rpcgen.runtime.wire.codec import ReferenceCodec
 
 
-def message(
-    codec: MethodCodec, kind: str, slow: collections.abc.Callable[..., typing.Any]
-) -> collections.abc.Callable[..., typing.Any]:
-    return slow
+def message(codec: ReferenceCodec, kind: str, slow: Function) -> Function:
+    """Makes the function for one kind of message.
+
+    Args:
+        codec: The method's.
+        kind: The name of the codec's method that the function stands for.
+        slow: What decides where the function cannot.
+    """
+    try:
+        if kind == "encode_raised":
+            return _raised(codec, slow)
+        return _SOURCES[kind](codec, slow).function()
+    except (RecursionError, SyntaxError):
+        return slow  # types nested too deeply for Python: it has 20 levels of loops, 100 of indentation
 
 
-def source(codec: MethodCodec) -> str:
-    return ""
+def source(codec: ReferenceCodec) -> str:
+    """Gives the source of all of a method's functions, those of its classes first."""
+    found: dict[str, str] = {}
+    for kind in _SOURCES:
+        _collect(_SOURCES[kind](codec, _SLOW).function(), found)
+    for declared in codec.raises:
+        _collect(_raise_source(declared, RAISED).function(), found)
+    return "\n\n".join(found.values())
+
+
+def _collect(function: Function, found: dict[str, str]) -> None:
+    text = function.__rpc_source__  # type: ignore[attr-defined]
+    if text in found:
+        return
+    found[text] = ""  # a place, so that functions which call each other end
+    for other in list(function.__globals__.values()):
+        if hasattr(other, "__rpc_source__"):
+            _collect(other, found)
+    del found[text]
+    found[text] = text
+
+
+def _call_source(codec: ReferenceCodec, slow: Function) -> Source:
+    source = _encoder("encode_call", "args", _tallest(param.type for param in codec.params), slow)
+    writer = Writer(source, _levels(_tallest(param.type for param in codec.params)))
+    names = [source.name_for(param.attr) for param in codec.params]
+    if names:
+        source.line(f"{', '.join(names)}{',' if len(names) == 1 else ''} = args")
+    else:
+        with source.block("if args:"):
+            source.line(f"raise {writer.surprise}")
+    name = codec.name.encode()
+    prefix = source.constant(len(name).to_bytes(4, "big") + name, "NAME")
+    row = Row(source, f"{4 + len(name)}sI", prefix, "TOTAL")
+    writer.fields(row, list(zip(codec.params, names, strict=True)), call=True)
+    source.line(f"return {row.expression()}")
+    return _ended(source, "args")
+
+
+def _reply_source(codec: ReferenceCodec, slow: Function) -> Source:
+    source = _encoder("encode_reply", "value", height(codec.returns), slow)
+    writer = Writer(source, _levels(height(codec.returns)))
+    returns = codec.returns
+    if returns is VOID or isinstance(returns, OptionalOf):
+        absent = bytes([RETURNED]) if returns is VOID else bytes([RETURNED, 0])
+        with source.block("if value is None:"):
+            source.line(f"return {absent!r}")
+    if returns is VOID:
+        source.line(f"raise {writer.surprise}")
+    elif isinstance(returns, OptionalOf):
+        row = Row(source, "BB", str(RETURNED), "1")
+        row.add(writer.part(returns.item, "value", "result"))
+        source.line(f"return {row.expression()}")
+    else:
+        row = Row(source, "B", str(RETURNED))
+        row.add(writer.part(returns, "value", "result"))
+        source.line(f"return {row.expression()}")
+    return _ended(source, "value")
+
+
+def _raised(codec: ReferenceCodec, slow: Function) -> Function:
+    encoders: dict[type, Function] = {}
+
+    def encode_raised(exc: RemoteException, limits: typing.Any = DEFAULT_LIMITS) -> bytes | None:
+        encode = encoders.get(exc.__class__)
+        if encode is None or limits is not DEFAULT_LIMITS:
+            return typing.cast("bytes | None", slow(exc, limits))
+        try:
+            return typing.cast(bytes, encode(exc))
+        except Exception:
+            return typing.cast("bytes | None", slow(exc, limits))
+
+    for number, declared in enumerate(codec.raises, RAISED):
+        # The first entry that an exception is an instance of counts.
+        if not any(issubclass(declared, other) for other in codec.raises[: number - RAISED]):
+            encoders[declared] = _raise_source(declared, number).function()
+    return encode_raised
+
+
+def _raise_source(declared: type[RemoteException], number: int) -> Source:
+    deep = height(declared) is None
+    source = Source(f"raise_{declared.__name__}", "value")
+    if deep:
+        source.line(f"room = {DEFAULT_LIMITS.nesting}")
+    row = Row(source, "B", str(number))
+    row.add(Writer(source, 0 if deep else None).part(declared, "value", "exception"))
+    source.line(f"return {row.expression()}")
+    return source
+
+
+def _args_source(codec: ReferenceCodec, slow: Function, counted: bool = False) -> Source:
+    tall = _tallest(param.type for param in codec.params)
+    beyond = None if counted or tall == 0 else lambda: _args_source(codec, slow, True)
+    source = _decoder("decode_args", "payload", tall, slow, counted, beyond)
+    source.line("pos = 0")
+    reader = Reader(source, _levels(tall), counted)
+    values = reader.fields(codec.params)
+    reader.check("pos != end")
+    source.line(f"return [{', '.join(values)}]")
+    return _ended(source, "payload")
+
+
+def _result_source(codec: ReferenceCodec, slow: Function, counted: bool = False) -> Source:
+    types: list[Type] = [codec.returns, *codec.raises]
+    tall = _tallest(types)
+    beyond = None if counted or tall == 0 else lambda: _result_source(codec, slow, True)
+    source = _decoder("decode_reply", "payload", tall, slow, counted, beyond)
+    source.line("kind = data[0]")
+    source.line("pos = 1")
+    with source.block(f"if kind == {RETURNED}:"):
+        _read_result(source, codec.returns, tall, counted)
+    for number, declared in enumerate(codec.raises, RAISED):
+        with source.block(f"if kind == {number}:"):
+            reader = Reader(source, _levels(tall), counted)
+            (value,) = reader.row([(None, declared, "exception")])
+            reader.check("pos != end")
+            source.line(f"return {value}")
+    source.line(f"raise {Reader(source, None, counted).surprise}")
+    return _ended(source, "payload")
+
+
+def _read_result(source: Source, returns: Type, tall: int | None, counted: bool) -> None:
+    reader = Reader(source, _levels(tall), counted)
+    if returns is VOID:
+        reader.check("pos != end")
+        source.line("return None")
+        return
+    if isinstance(returns, OptionalOf):
+        returns = returns.item
+        with source.block("if data[1] == 0:"):
+            reader.check("end != 2")
+            source.line("return None")
+        reader.check("data[1] != 1")
+        source.line("pos = 2")
+    (value,) = reader.row([(None, returns, "result")])
+    reader.check("pos != end")
+    source.line(f"return {value}")
+
+
+def _encoder(name: str, given: str, tall: int | None, slow: Function) -> Source:
+    source = Source(name, f"{given}, limits=DEFAULT_LIMITS")
+    source.namespace.update(DEFAULT_LIMITS=DEFAULT_LIMITS, slow=slow)
+    if tall is None:
+        source.line("room = limits.nesting")
+    elif tall:
+        with source.block(f"if limits.nesting < {tall}:"):
+            source.line(f"return slow({given}, limits)")
+    source.line("try:")
+    source.shift(1)
+    return source
+
+
+def _decoder(
+    name: str,
+    given: str,
+    tall: int | None,
+    slow: Function,
+    counted: bool,
+    beyond: collections.abc.Callable[[], Source] | None,
+) -> Source:
+    source = Source(name, f"{given}, limits=DEFAULT_LIMITS")
+    source.namespace.update(DEFAULT_LIMITS=DEFAULT_LIMITS, slow=slow)
+    source.line(f"data = {given} if {given}.__class__ is bytes else bytes({given})")
+    source.line("end = len(data)")
+    if tall is None:
+        source.line("room = limits.nesting")
+    elif tall:
+        with source.block(f"if limits.nesting < {tall}:"):
+            source.line("return slow(data, limits)")
+    if counted:
+        source.line("left = [limits.items]")
+    elif beyond is not None:
+        counting: list[Function] = []
+
+        def count(data: bytes, limits: typing.Any) -> typing.Any:
+            if not counting:
+                counting.append(beyond().function())
+            return counting[0](data, limits)
+
+        with source.block("if end > limits.items:"):
+            source.line(f"return {source.constant(count, 'counting')}(data, limits)")
+    source.line("try:")
+    source.shift(1)
+    return source
+
+
+def _ended(source: Source, given: str) -> Source:
+    source.shift(-1)
+    with source.block("except Exception:"):
+        source.line(f"return slow({given}, limits)")
+    return source
+
+
+def _levels(tall: int | None) -> int | None:
+    return 0 if tall is None else None
+
+
+def _tallest(types: collections.abc.Iterable[Type]) -> int | None:
+    heights = [height(type_) for type_ in types]
+    known = [each for each in heights if each is not None]
+    return None if len(known) < len(heights) else max(known, default=0)
+
+
+def _SLOW(*_: object) -> None:
+    """Stands for the reference where source is only shown."""
+
+
+_SOURCES: dict[str, collections.abc.Callable[[typing.Any, Function], Source]] = {
+    "encode_call": _call_source,
+    "decode_args": _args_source,
+    "encode_reply": _reply_source,
+    "decode_reply": _result_source,
+    "quick_reply": _result_source,
+}
