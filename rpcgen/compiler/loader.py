@@ -74,7 +74,7 @@ class Loader:
         empty if the file cannot be read.
         """
         shown = os.fspath(path)
-        real = os.path.realpath(shown)
+        real = shown if "\0" in shown else os.path.realpath(shown)
         loaded: dict[str, File | None] = {real: self._open(shown, real, None, report)}
         root = loaded[real]
         if root is None:

@@ -89,7 +89,7 @@ class Scope:
     speller: Speller
     includes: dict[str, Scope | None] = dataclasses.field(default_factory=dict)
     declared: dict[str, Declared] = dataclasses.field(default_factory=dict)
-    implicit: list[str] = dataclasses.field(default_factory=list)
+    implicit: dict[str, None] = dataclasses.field(default_factory=dict)
     methods: list[syntax.Method] = dataclasses.field(default_factory=list)
     typedefs: dict[str, tuple[model.Type, int]] = dataclasses.field(default_factory=dict)
     enums: dict[str, dict[str, model.EnumMember]] = dataclasses.field(default_factory=dict)
@@ -318,4 +318,4 @@ def _declare_implicit(scope: Scope, includes: dict[str, Span]) -> None:
             help = f"did you mean {meant}; if not, declare it: exception {text}"
             scope.error("E405", name.span, "", place, help, name=text, other=meant)
         scope.declared[text] = syntax.ExceptionType(name, None, "", (), reference.span)
-        scope.implicit.append(text)
+        scope.implicit[text] = None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given, settings
 
-from rpcgen.compiler import canonical, compile_file, compile_text
+from rpcgen.compiler import compile_file
 from rpcgen.compiler.source import Span
 from tests.support.interfaces import Interface, compile_interface, interfaces
 
