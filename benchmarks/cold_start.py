@@ -14,14 +14,13 @@ from benchmarks.figures import Figure, from_rounds
 from benchmarks.processes import Bench
 
 SERVER = """\
-import sys
 from divide import ThreadServer
 class Handlers:
     def divide(self, num1, num2):
         return num1 / num2
-with ThreadServer("127.0.0.1", 0, Handlers()) as server:
-    print(server.port, flush=True)
-    sys.stdin.read()
+server = ThreadServer("127.0.0.1", 0, Handlers())
+print(server.bind().port, flush=True)
+server.serve()
 """
 
 OURS = """\
