@@ -125,8 +125,8 @@ def tokens(source: Source, found_faults: Faults) -> Tokens:
     add_kind, add_start, add_end = kinds.append, starts.append, ends.append
     text = source.text
     for match in _expression().finditer(text):
-        kind = match.lastgroup
-        start, end = match.span(kind)  # type: ignore[arg-type]
+        kind = match.lastgroup or "end"
+        start, end = match.span(kind)
         if kind == "NAME":
             add_kind(words.get(match[kind], "NAME"))
         elif kind == "mark":
@@ -141,7 +141,7 @@ def tokens(source: Source, found_faults: Faults) -> Tokens:
         elif kind == "end":
             break
         else:
-            faults.append((kind, start, end))  # type: ignore[arg-type]
+            faults.append((kind, start, end))
             if kind in ("odd", "open_comment"):
                 gaps.append(len(kinds))
                 continue
@@ -185,7 +185,7 @@ def _check_literals(found: Tokens, faults: list[tuple[str, int, int]]) -> None:
 
 def _report(kind: str, span: Span, report: Faults) -> None:
     """Reports one fault of the text."""
-    source, start, end = span
+    source, start, _ = span
     text = span.text
     if kind == "odd":
         if _UNFIT.fullmatch(text):

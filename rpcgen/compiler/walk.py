@@ -12,6 +12,7 @@ NESTING: typing.Final = 64
 """Lists, sets and maps, and the braces around them, may stand in each other so deep."""
 
 OPENING: typing.Final = {"LBRACE": "RBRACE", "LPAR": "RPAR", "LSQB": "RSQB", "LESSTHAN": "MORETHAN"}
+CLOSING: typing.Final = {closed: opened for opened, closed in OPENING.items()}
 
 
 class Walk:
