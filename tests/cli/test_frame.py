@@ -136,7 +136,13 @@ CASES: list[tuple[str, list[str], int, str, str]] = [
         "nothing was written\n",
     ),
     ("after --", ["check", "--", "good.idl"], 0, "", "no errors in good.idl\n"),
-    ("a dash after --", ["check", "good.idl", "--", "-dash.idl"], 0, "", "no errors in 2 files\n"),
+    (
+        "a dash after --",
+        ["check", "good.idl", "--", "-dash.idl"],
+        1,
+        "./-dash.idl: error[E003]: `-dash` cannot",
+        "",
+    ),
 ]
 
 
