@@ -157,6 +157,10 @@ class MessageProtocol(_Generic["Result"]):
         return values
 
 
+Protocols: typing.TypeAlias = "tuple[type[MessageProtocol[typing.Any]], ...]"
+"""What a server stub answers."""
+
+
 class MethodProtocol:
     """Reads which method a call is for.
 
@@ -269,7 +273,7 @@ class ServerStub:
         TypeError: A method is missing or ill-shaped; all that are, with their IDL lines.
     """
 
-    protocols: typing.ClassVar[tuple[type[MessageProtocol[typing.Any]], ...]] = ()
+    protocols: typing.ClassVar[Protocols] = ()
     interface: typing.ClassVar[Interface | None] = None
 
     def __init__(self, handlers: object) -> None:
