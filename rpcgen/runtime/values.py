@@ -13,7 +13,14 @@ import msgspec
 
 from rpcgen.runtime.schema import Field, Reserved
 
-field = msgspec.field
+if typing.TYPE_CHECKING:
+
+    def field(*, default_factory: typing.Callable[[], object]) -> typing.Any:
+        """A field whose default is made anew each time."""
+        # The type of `list` alone is unknown in part; what counts is the field's own annotation.
+
+else:
+    field = msgspec.field
 
 
 class Struct(msgspec.Struct):
