@@ -13,7 +13,7 @@ import typing
 
 from rpcgen import codegen
 from rpcgen.cli.console import Console
-from rpcgen.cli.errors import refused
+from rpcgen.cli.errors import CommandError, refused
 from rpcgen.cli.findings import Findings, render
 from rpcgen.cli.inputs import Settings
 from rpcgen.cli.progress import Progress
@@ -179,6 +179,9 @@ def _state(file: Generated) -> output.State:
 
 
 def _write(file: Generated) -> bool:
+    # Moving a new file over it would succeed, but somebody said that it must stay as it is.
+    if _state(file) == "differs" and not os.access(file.path, os.W_OK):
+        raise CommandError(f"cannot write {file.path}: it is read-only")
     try:
         return output.write(file)
     except OSError as error:

@@ -12,6 +12,7 @@ import typing
 
 import pytest
 
+import rpcgen
 from tests.cli.command import COMMAND, FAULTY, ONE_LINE, environment, write
 
 PATIENCE = 30
@@ -164,8 +165,14 @@ def test_an_output_folder_that_refuses_is_survived(
 
 
 def test_a_changed_template(tmp_path: pathlib.Path, watching: typing.Callable[..., Watching]) -> None:
-    write(tmp_path, {"service.idl": ONE_LINE, "mine/note.txt": "one"})
+    ours = pathlib.Path(rpcgen.__file__).parent.parent / "templates" / "python" / "module.py.j2"
+    text = ours.read_text(encoding="utf-8")
+    write(tmp_path, {"service.idl": ONE_LINE, "mine/module.py.j2": text + "# one\n"})
     process = watching("service.idl", "--templates", "mine")
     process.until("service.idl → service.py")
-    write(tmp_path, {"mine/note.txt": "another"})
-    process.until("nothing changed")
+    write(tmp_path, {"mine/module.py.j2": text + "# another\n"})
+    process.until("service.idl → service.py")
+    assert (tmp_path / "service.py").read_text(encoding="utf-8").endswith("# another\n")
+    write(tmp_path, {"mine/module.py.j2": "{% if %}"})
+    seen = process.until("nothing was written")
+    assert any("error[E502]" in line for line in seen)
