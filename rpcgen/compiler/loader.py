@@ -209,7 +209,8 @@ def _similar(path: str) -> str | None:
     folder, name = os.path.split(path)
     wanted = {name.lower(), f"{name}.idl".lower()}
     try:
-        found = sorted(entry for entry in os.listdir(folder or ".") if entry.lower() in wanted)
+        entries = [entry for entry in os.listdir(folder or ".") if entry != name]
+        found = sorted(entry for entry in entries if entry.lower() in wanted)
     except (OSError, ValueError):
         return None
     return os.path.join(folder, found[0]) if found and name else None
