@@ -38,7 +38,8 @@ def run(quick: bool) -> typing.Iterable[Figure]:
                     bench.compile_grpc(name)
                     bench.load_grpc(name)
                     contestants[f"grpc {name}"] = functools.partial(bench.load_grpc, name)
-        measured = alternate(contestants, 1 if quick else 5)
+        long = [name for name in contestants if name.endswith(f"_{SIZES[-1]}")]
+        measured = alternate(contestants, 1 if quick else 9, long)
     yield from_rounds("import", "Python alone", measured["nothing"], "s", note="the floor")
     for shape in SHAPES:
         for heat in ("warm", "cold"):

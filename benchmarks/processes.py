@@ -95,9 +95,9 @@ class Bench:
         return self.seconds("-c", f"import {name}")
 
     def load_cold(self, name: str) -> float:
-        """The same without bytecode of the folder's own modules; that of all others stays."""
+        """The same without the module's own bytecode; that of all others stays."""
         own = self._bytecode / self.folder.relative_to(self.folder.anchor)
-        for path in own.glob("*.pyc"):
+        for path in own.glob(f"{name}.*.pyc"):
             path.unlink()
         return self.load(name)
 
