@@ -62,6 +62,7 @@ def mend(tokens: Tokens, faults: Faults, lost: set[str]) -> Tokens:
     """
     kinds, starts, ends = tokens.kinds, tokens.starts, tokens.ends
     out = _Mended([], [], [])
+    closing = _params_ends(tokens)
     number, last = 0, len(kinds) - 1
     while number < last:
         kind = kinds[number]
@@ -83,7 +84,7 @@ def mend(tokens: Tokens, faults: Faults, lost: set[str]) -> Tokens:
                 _fault(tokens, faults, number, _LINES[text])
                 following = _next_line(tokens, number)
             else:
-                between = _missing_mark(tokens, number)
+                between = _missing_mark(tokens, number, closing)
                 if between:
                     place = ends[number - 1]
                     _report_mark(tokens, faults, number, between)
@@ -153,7 +154,7 @@ def _next_line(tokens: Tokens, number: int) -> int:
     return number
 
 
-def _missing_mark(tokens: Tokens, number: int) -> typing.Literal["ARROW", "COMMA"] | None:
+def _missing_mark(tokens: Tokens, number: int, closing: set[int]) -> typing.Literal["ARROW", "COMMA"] | None:
     """Finds the mark that is missing before an exception: a name that ends its line or statement."""
     kinds = tokens.kinds
     if number < 1 or not tokens.same_line(number) or kinds[number - 1] not in ("RPAR", "NAME"):
@@ -163,18 +164,23 @@ def _missing_mark(tokens: Tokens, number: int) -> typing.Literal["ARROW", "COMMA
     if not ends:
         return None
     if kinds[number - 1] == "RPAR":
-        return "ARROW" if _closes_params(tokens, number - 1) else None
+        return "ARROW" if number - 1 in closing else None
     return "COMMA" if _after(tokens, number - 1, "ARROW") else None
 
 
-def _closes_params(tokens: Tokens, number: int) -> bool:
-    """Tells whether a bracket closes a method's parameters, and not an annotation's arguments."""
-    depth = 0
-    for at in range(number, max(number - 1000, -1), -1):
-        depth += {"RPAR": 1, "LPAR": -1}.get(tokens.kinds[at], 0)
-        if not depth:
-            return at >= 2 and tokens.kinds[at - 2] not in ("AT", "DOT")
-    return False
+def _params_ends(tokens: Tokens) -> set[int]:
+    """Gives the numbers of the brackets that close a method's parameters, not an annotation's arguments."""
+    kinds = tokens.kinds
+    found: set[int] = set()
+    opened: list[int] = []
+    for number, kind in enumerate(kinds):
+        if kind == "LPAR":
+            opened.append(number)
+        elif kind == "RPAR" and opened:
+            first = opened.pop()
+            if first >= 2 and kinds[first - 2] not in ("AT", "DOT"):
+                found.add(number)
+    return found
 
 
 def _report_mark(tokens: Tokens, faults: Faults, number: int, mark: str) -> None:

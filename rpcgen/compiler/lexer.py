@@ -8,6 +8,7 @@ not complain again: see ``Tokens.poor`` and ``Tokens.gaps``.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import typing
 
@@ -16,6 +17,11 @@ from rpcgen.compiler.diagnostics import Diagnostic, Report, diagnose
 from rpcgen.compiler.source import Source, Span
 
 SHOWN: typing.Final = 25
+"""So many syntax errors of a file are reported one by one, and so many stray doc comments."""
+
+ENOUGH: typing.Final = 2_000
+"""After so many syntax errors a file is not read on."""
+
 LONGEST_NUMBER: typing.Final = 400
 
 # Neither text editors show these nor can Python source hold them all.
@@ -62,7 +68,8 @@ class Faults:
         last = self.kept[SHOWN - 1].span if more > 0 else None
         if last:
             end = len(last.source.text)
-            self.report.add(diagnose("E029", Span(last.source, end, end), count=more))
+            count = f"at least {more}" if self.count >= ENOUGH else more
+            self.report.add(diagnose("E029", Span(last.source, end, end), count=count))
 
 
 class Tokens:
@@ -260,8 +267,13 @@ def _place_docs(found: Tokens, docs: list[tuple[int, int]], report: Report) -> N
     """Gives each block of doc comment lines to the token after it; reports those before none."""
     text, starts, ends = found.source.text, found.starts, found.ends
 
+    strays = 0
+
     def stray(span: Span, help: str) -> None:
-        report.add(diagnose("W001", span, help=help))
+        nonlocal strays
+        strays += 1
+        if strays <= SHOWN:
+            report.add(diagnose("W001", span, help=help))
 
     after = 0
     for block in _blocks(text, docs):
@@ -297,7 +309,7 @@ def _blocks(text: str, docs: list[tuple[int, int]]) -> typing.Iterator[list[tupl
 
 def report_stray(tokens: Tokens, report: Report) -> None:
     """Reports the doc comments that no declaration has taken."""
-    for _, span in tokens.docs.values():
+    for _, span in itertools.islice(tokens.docs.values(), SHOWN):
         report.add(
             diagnose("W001", span, help="a doc comment stands before a declaration or a member of one")
         )

@@ -13,7 +13,7 @@ import typing
 from rpcgen.compiler import expectation
 from rpcgen.compiler.diagnostics import Diagnostic, diagnose
 from rpcgen.compiler.expectation import Frame, Unit
-from rpcgen.compiler.lexer import Faults
+from rpcgen.compiler.lexer import ENOUGH, Faults
 from rpcgen.compiler.source import Span
 from rpcgen.compiler.tables import END
 from rpcgen.compiler.walk import CLOSING, NESTING, OPENING, Walk
@@ -55,7 +55,7 @@ class Recovery:
         self.end = len(self.kinds) - 1
 
     def run(self) -> None:
-        """Parses to the end."""
+        """Parses to the end, or until there are too many faults to be of use."""
         number = clear_from = 0
         last = -1
         while (number := self.walk.run(number, self.end + 1)) <= self.end:
@@ -64,6 +64,9 @@ class Recovery:
             near = last >= 0 and number - clear_from < _CLEAR and self._one_line(last, number)
             if not near and not self._excused(number):
                 self._report(frame, number, remedy)
+            if self.faults.count >= ENOUGH:
+                self._note(0, self.end)
+                return
             last = number
             clear_from = number = self._mend(frame, number, remedy)
 

@@ -109,8 +109,10 @@ class Walk:
 
     def result(self) -> tuple[syntax.Declaration, ...]:
         """Gives the declarations that were read."""
-        found = self.values[0] if self.values else ()
-        return tuple(found) if isinstance(found, (list, tuple)) else ()
+        first = self.symbol(1) if self.values else ""
+        if first == "item":
+            return (self.values[0],)
+        return tuple(self.values[0]) if first == "start" or first.startswith("__start_star") else ()
 
 
 def _action(actions: Actions, rule: tables.Rule) -> typing.Callable[..., typing.Any] | None:
