@@ -146,15 +146,17 @@ class Scope:
 
     def nearest(self, name: str, kinds: tuple[type, ...], qualifier: syntax.Name | None = None) -> str | None:
         """Gives what is most like a name among some kinds of declarations, as one may write it."""
-        names = [other for other, node in self.declared.items() if isinstance(node, kinds)]
         if qualifier is None:
-            if kinds is TYPES:
-                if name in _FOREIGN:
-                    return _FOREIGN[name]
-                names.extend(SCALARS)
+            if kinds is TYPES and name in _FOREIGN:
+                return _FOREIGN[name]
             for alias, scope in self.includes.items():
                 if scope is not None and isinstance(scope.declared.get(name), kinds):
                     return f"{alias}.{name}"
+        if not self.speller.afford(len(self.declared)):
+            return None
+        names = [other for other, node in self.declared.items() if isinstance(node, kinds)]
+        if qualifier is None and kinds is TYPES:
+            names.extend(SCALARS)
         found = self.speller.nearest(name, names)
         return f"{qualifier.text}.{found}" if found and qualifier else found
 
