@@ -150,7 +150,8 @@ def test_each_room_uses_its_own_libraries_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in MODULES if _within(name, "rpcgen.runtime.wire")])
 def test_the_wire_does_no_input_or_output(name: str) -> None:
-    doers = {"socket", "selectors", "select", "ssl", "threading", "asyncio", "time", "signal"}
+    # threading is let in for its locks: compiled codecs are made once, whoever comes first.
+    doers = {"socket", "selectors", "select", "ssl", "asyncio", "time", "signal"}
     found = {imported for imported, _ in imports_of(name, MODULES[name])}
     assert {imported for imported in found if imported.partition(".")[0] in doers} == set()
 
