@@ -16,8 +16,10 @@ from rpcgen.runtime.errors import RemoteException
 from rpcgen.runtime.schema import VOID, OptionalOf, Type
 from rpcgen.runtime.wire.codec import DEFAULT_LIMITS, RAISED, RETURNED
 from rpcgen.runtime.wire.read import Reader
+from rpcgen.runtime.wire.row import Row
 from rpcgen.runtime.wire.source import Function, Source, height
-from rpcgen.runtime.wire.write import Row, Writer
+from rpcgen.runtime.wire.types import resolved
+from rpcgen.runtime.wire.write import Writer, is_plain_struct
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -74,7 +76,7 @@ def _call_source(codec: ReferenceCodec, slow: Function) -> Source:
             source.line(f"raise {writer.surprise}")
     name = codec.name.encode()
     prefix = source.constant(len(name).to_bytes(4, "big") + name, "NAME")
-    row = Row(source, f"{4 + len(name)}sI", prefix, "TOTAL")
+    row = Row(source, [f"{4 + len(name)}s", "I"], prefix, "TOTAL")
     writer.fields(row, list(zip(codec.params, names, strict=True)), call=True)
     source.line(f"return {row.expression()}")
     return _ended(source, "args")
@@ -91,13 +93,11 @@ def _reply_source(codec: ReferenceCodec, slow: Function) -> Source:
     if returns is VOID:
         source.line(f"raise {writer.surprise}")
     elif isinstance(returns, OptionalOf):
-        row = Row(source, "BB", str(RETURNED), "1")
+        row = Row(source, ["B", "B"], str(RETURNED), "1")
         row.add(writer.part(returns.item, "value", "result"))
         source.line(f"return {row.expression()}")
     else:
-        row = Row(source, "B", str(RETURNED))
-        row.add(writer.part(returns, "value", "result"))
-        source.line(f"return {row.expression()}")
+        source.line(f"return {_numbered(writer, RETURNED, returns, 'result').expression()}")
     return _ended(source, "value")
 
 
@@ -125,10 +125,19 @@ def _raise_source(declared: type[RemoteException], number: int) -> Source:
     source = Source(f"raise_{declared.__name__}", "value")
     if deep:
         source.line(f"room = {DEFAULT_LIMITS.nesting}")
-    row = Row(source, "B", str(number))
-    row.add(Writer(source, 0 if deep else None).part(declared, "value", "exception"))
+    row = _numbered(Writer(source, 0 if deep else None), number, declared, "exception")
     source.line(f"return {row.expression()}")
     return source
+
+
+def _numbered(writer: Writer, kind: int, type_: Type, hint: str) -> Row:
+    """Adds what makes a reply's value ready; a struct's fields stand in the reply's own row."""
+    type_ = resolved(type_)
+    if is_plain_struct(type_):
+        return writer.struct(type_, "value", ["B", "I"], str(kind), "TOTAL")
+    row = Row(writer.source, ["B"], str(kind))
+    row.add(writer.part(type_, "value", hint))
+    return row
 
 
 def _args_source(codec: ReferenceCodec, slow: Function, counted: bool = False) -> Source:

@@ -35,9 +35,9 @@ from rpcgen.runtime.wire.source import (
     SURPRISE,
     Linker,
     Source,
+    by_count,
     height,
     is_message_only,
-    many,
     needed,
 )
 from rpcgen.runtime.wire.types import is_union, resolved
@@ -239,7 +239,8 @@ class Reader:
             items = f"[{self._converted(item, 'data[at : at + 16]')} for at in range(pos, {stop}, 16)]"
             source.line(f"{value} = {items}")
         else:
-            numbers = f'{source.constant(many, "many")}("{code}", {size}).unpack_from(data, pos)'
+            unpack = source.constant(by_count(f">{{}}{code}", "unpack_from"), f"unpack_many_{code}")
+            numbers = f"{unpack}[{size}](data, pos)"
             if self._converted(item, "item") == "item":
                 source.line(f"{value} = list({numbers})")
             else:

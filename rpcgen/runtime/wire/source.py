@@ -30,10 +30,30 @@ lock = threading.RLock()
 """Held while compiling: classes that refer to each other are linked under it."""
 
 
-@functools.lru_cache(maxsize=256)
-def many(code: str, count: int) -> struct.Struct:
-    """Gives the Struct of ``count`` numbers; few are kept, so that peers cannot fill memory."""
-    return struct.Struct(f">{count}{code}")
+class ByCount(dict[int, typing.Any]):
+    """Functions of a Struct that holds a number of something; few are kept: peers must not fill memory.
+
+    Args:
+        layout: The Struct's format, with ``{}`` for the number.
+        method: Of the Struct: ``pack`` or ``unpack_from``.
+    """
+
+    def __init__(self, layout: str, method: str) -> None:
+        super().__init__()
+        self._layout = layout
+        self._method = method
+
+    def __missing__(self, count: int) -> typing.Any:
+        function = getattr(struct.Struct(self._layout.format(count)), self._method)
+        if count < 1_024:
+            self[count] = function
+        return function
+
+
+@functools.cache
+def by_count(layout: str, method: str) -> ByCount:
+    """Gives the functions of one layout."""
+    return ByCount(layout, method)
 
 
 @functools.cache

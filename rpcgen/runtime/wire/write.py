@@ -7,7 +7,6 @@ and bytes, joined once. What is not exactly as expected raises; see ``compiled``
 
 from __future__ import annotations
 
-import dataclasses
 import typing
 
 from rpcgen.runtime.schema import (
@@ -31,14 +30,15 @@ from rpcgen.runtime.schema import (
     Type,
 )
 from rpcgen.runtime.wire.encoder import default_bytes
-from rpcgen.runtime.wire.scalars import CODES, ENUM_CODE, SIZED, SIZES, conversion
+from rpcgen.runtime.wire.row import Fixed, Part, Row, Sized, Whole
+from rpcgen.runtime.wire.scalars import CODES, ENUM_CODE, SIZED, conversion
 from rpcgen.runtime.wire.source import (
     SURPRISE,
     Linker,
     Source,
+    by_count,
     height,
     is_message_only,
-    many,
     needed,
     packed,
 )
@@ -47,8 +47,13 @@ from rpcgen.runtime.wire.types import is_union, resolved
 if typing.TYPE_CHECKING:
     import collections.abc
 
-_SHORT = tuple(packed("I").pack(length) for length in range(256))
 _u32 = packed("I").pack
+_SHORT = tuple(_u32(length) for length in range(256))
+_SHORT_TEXT = tuple(_u32(length).decode() for length in range(128))
+
+utf8 = str.encode
+
+_INLINED_FIELDS = 8
 
 
 def with_lengths(items: collections.abc.Iterable[bytes]) -> bytes:
@@ -57,79 +62,15 @@ def with_lengths(items: collections.abc.Iterable[bytes]) -> bytes:
     return b"".join([(short[len(item)] if len(item) < 256 else _u32(len(item))) + item for item in items])
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Fixed:
-    code: str
-    argument: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Sized:
-    length: str
-    body: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Whole:
-    body: str
-
-
-_Part: typing.TypeAlias = "_Fixed | _Sized | _Whole"
-
-
-class Row:
-    """Runs of fixed-width values and bytes between them, in the order of the wire.
-
-    Args:
-        codes: What comes first: codes of ``struct``,
-        arguments: and their arguments; ``TOTAL`` stands for the length of what follows it.
-    """
-
-    def __init__(self, source: Source, codes: str = "", *arguments: str) -> None:
-        self._source = source
-        self._runs: list[tuple[list[str], list[str]] | str] = [([codes] if codes else [], [*arguments])]
-        self._size = 0
-        self._lengths: list[str] = []
-
-    def add(self, part: _Part, tag: int | None = None) -> None:
-        """Adds a value, after its tag."""
-        if tag is not None:
-            self._fixed("B", str(tag))
-        if isinstance(part, _Fixed):
-            self._fixed(part.code, part.argument)
-        elif isinstance(part, _Sized):
-            self._fixed("I", part.length)
-            self.bytes(part.body)
-        else:
-            self.bytes(part.body)
-
-    def bytes(self, name: str) -> None:
-        """Adds the bytes that a variable holds."""
-        self._runs.append(name)
-        self._lengths.append(f"len({name})")
-
-    def expression(self) -> str:
-        """Gives the bytes of it all."""
-        terms = [str(self._size)] if self._size or not self._lengths else []
-        total = " + ".join(terms + self._lengths)
-        pieces = []
-        for run in self._runs:
-            if isinstance(run, str):
-                pieces.append(run)
-            elif run[0]:
-                arguments = ", ".join(total if each == "TOTAL" else each for each in run[1])
-                pieces.append(f"{self._source.pack(''.join(run[0]))}({arguments})")
-        if len(pieces) == 2:
-            return " + ".join(pieces)
-        return pieces[0] if len(pieces) == 1 else f'b"".join(({", ".join(pieces)}))'
-
-    def _fixed(self, code: str, argument: str) -> None:
-        if isinstance(self._runs[-1], str):
-            self._runs.append(([], []))
-        run = typing.cast("tuple[list[str], list[str]]", self._runs[-1])
-        run[0].append(code)
-        run[1].append(argument)
-        self._size += SIZES[code]
+def strings(items: collections.abc.Sequence[str]) -> bytes:
+    """Gives each string after its length."""
+    short = _SHORT_TEXT
+    try:
+        # Short ASCII, as most are: its length in bytes is known before it is encoded.
+        text = "".join([short[len(item)] + item for item in items])
+    except IndexError:
+        return with_lengths(map(utf8, items))
+    return text.encode() if text.isascii() else with_lengths(map(utf8, items))
 
 
 class Writer:
@@ -138,11 +79,13 @@ class Writer:
     Args:
         levels: How many of ``room``, the levels of nesting that are left, are taken already;
             None where the source has no ``room`` because nothing in it is recursive.
+        inlined: How many structs are being written as part of their holders.
     """
 
-    def __init__(self, source: Source, levels: int | None) -> None:
+    def __init__(self, source: Source, levels: int | None, inlined: int = 0) -> None:
         self.source = source
         self._levels = levels
+        self._inlined = inlined
         self.surprise = source.constant(SURPRISE, "SURPRISE")
 
     def fields(self, row: Row, fields: collections.abc.Iterable[tuple[Field, str]], *, call: bool) -> None:
@@ -153,7 +96,7 @@ class Writer:
             else:
                 row.bytes(self._conditional(field, value, call=call))
 
-    def part(self, type_: Type, value: str, hint: str) -> _Part:
+    def part(self, type_: Type, value: str, hint: str) -> Part:
         """Adds what makes a value ready to be written."""
         type_ = resolved(type_)
         if isinstance(type_, Scalar):
@@ -161,17 +104,32 @@ class Writer:
         if isinstance(type_, (ListOf, SetOf, MapOf)):
             value = self._assigned(value, hint)
             self._check(value, {ListOf: (list, tuple), SetOf: (set, frozenset), MapOf: (dict,)}[type(type_)])
-            return _Sized(f"len({value})", self._assigned(self._items(type_, value), f"{hint}_items"))
+            return Sized(f"len({value})", self._assigned(self._items(type_, value), f"{hint}_items"))
         assert isinstance(type_, type)
         if issubclass(type_, Enum):
             value = self._assigned(value, hint)
             self._check(value, (type_,))
-            return _Fixed(ENUM_CODE, value)
+            return Fixed(ENUM_CODE, value)
         if is_message_only(type_):
             value = self._assigned(value, hint)
             self._check(value, (type_,))
             return self._scalar(STRING, f"{value}.message", f"{hint}_message")
-        return _Whole(self._assigned(self._call(type_, value), hint))
+        if self._inlines(type_):
+            inner = Writer(self.source, self._levels, self._inlined + 1)
+            return inner.struct(type_, self._assigned(value, hint), ["I"], "TOTAL")
+        return Whole(self._assigned(self._call(type_, value), hint))
+
+    def struct(self, cls: typing.Any, value: str, codes: collections.abc.Sequence[str], *head: str) -> Row:
+        """Adds what makes a struct's fields ready; gives them in a row after a head."""
+        self._check(value, (cls,))
+        row = Row(self.source, codes, *head)
+        fields = [(field, f"{value}.{field.attr}") for field in cls.__rpc_fields__]
+        self.fields(row, fields, call=False)
+        return row
+
+    def _inlines(self, cls: typing.Any) -> bool:
+        """A small struct without others in it saves more as a part of its holder than it costs there."""
+        return self._inlined < 1 and is_plain_struct(cls) and len(cls.__rpc_fields__) <= _INLINED_FIELDS
 
     def _conditional(self, field: Field, value: str, *, call: bool) -> str:
         source = self.source
@@ -214,35 +172,33 @@ class Writer:
             source.shift(-1)
         return result
 
-    def _scalar(self, scalar: Scalar, value: str, hint: str) -> _Part:
+    def _scalar(self, scalar: Scalar, value: str, hint: str) -> Part:
         if scalar is STRING:
-            body = self._assigned(f"{self._utf8()}({value})", hint)
-            return _Sized(f"len({body})", body)
+            return self._measured(self._assigned(f"{self._utf8()}({value})", hint))
         if scalar is BOOL:
             value = self._assigned(value, hint)
             with self.source.block(f"if {value} is not True and {value} is not False:"):
                 self._raise()
-            return _Fixed("B", value)
+            return Fixed("B", value)
         if scalar is BYTES:
             value = self._assigned(value, hint)
             with self.source.block(f"if {value}.__class__ is not bytes:"):
                 self.source.line(f"{value} = {self._to_wire(scalar)}({value})")
-            return _Sized(f"len({value})", value)
+            return self._measured(value)
         converted = f"{self._to_wire(scalar)}({value})" if conversion(scalar) else value
         if scalar in SIZED:
-            body = self._assigned(converted, hint)
-            return _Sized(f"len({body})", body)
-        return _Fixed(CODES[scalar], converted)
+            return self._measured(self._assigned(converted, hint))
+        return Fixed(CODES[scalar], converted)
+
+    def _measured(self, body: str) -> Part:
+        size = self._assigned(f"len({body})", f"{body}_size")
+        return Sized(size, body, size)
 
     def _items(self, type_: ListOf | SetOf | MapOf, value: str) -> str:
         """Gives the expression of a container's bytes after its count."""
         if isinstance(type_, MapOf):
             self._check_keys(type_.key, value)
-            entry = f"{self._piece(type_.key, 'key')} + {self._piece(type_.value, 'item')}"
-            key, item = self._code(type_.key), self._code(type_.value)
-            if key and item:
-                entry = f"{self.source.pack(key + item)}({self._argument(type_.key, 'key')}, {self._argument(type_.value, 'item')})"
-            return f'b"".join([{entry} for key, item in {value}.items()])'
+            return f'b"".join([{self._entry(type_)} for key, item in {value}.items()])'
         if isinstance(type_, SetOf):
             self._check_keys(type_.item, value)
             return f'b"".join(sorted([{self._piece(type_.item, "item")} for item in {value}]))'
@@ -254,15 +210,30 @@ class Writer:
         elif item_type is UUID:
             return f'b"".join(map({self._to_wire(UUID)}, {value}))'
         elif isinstance(item_type, Scalar) and item_type in SIZED:
-            to_wire = self._utf8() if item_type is STRING else self._to_wire(item_type)
-            return f"{self.source.constant(with_lengths, 'with_lengths')}(map({to_wire}, {value}))"
+            if item_type is STRING:
+                return f"{self.source.constant(strings, 'strings')}({value})"
+            with_length = self.source.constant(with_lengths, "with_lengths")
+            return f"{with_length}(map({self._to_wire(item_type)}, {value}))"
         code = self._code(item_type)
         if code:
-            structs = self.source.constant(many, "many")
+            pack = self.source.constant(by_count(f">{{}}{code}", "pack"), f"pack_many_{code}")
             converted = isinstance(item_type, Scalar) and conversion(item_type)
             items = f"map({self._to_wire(typing.cast(Scalar, item_type))}, {value})" if converted else value
-            return f'{structs}("{code}", len({value})).pack(*{items})'
+            return f"{pack}[len({value})](*{items})"
         return f'b"".join([{self._piece(item_type, "item")} for item in {value}])'
+
+    def _entry(self, type_: MapOf) -> str:
+        """Gives the expression of a map's ``key`` and ``item``."""
+        key, item = self._code(type_.key), self._code(type_.value)
+        if item and resolved(type_.key) is STRING:
+            pack = self.source.constant(by_count(f">I{{}}s{item}", "pack"), f"pack_string_{item}")
+            size, data = self.source.name_for("size"), self.source.name_for("data")
+            key = f"{pack}[{size} := len({data} := {self._utf8()}(key))]"
+            return f"{key}({size}, {data}, {self._argument(type_.value, 'item')})"
+        if key and item:
+            arguments = f"{self._argument(type_.key, 'key')}, {self._argument(type_.value, 'item')}"
+            return f"{self.source.pack(key + item)}({arguments})"
+        return f"{self._piece(type_.key, 'key')} + {self._piece(type_.value, 'item')}"
 
     def _piece(self, type_: Type, value: str) -> str:
         """Gives the expression of a container's item, complete with its length."""
@@ -353,12 +324,19 @@ class Writer:
         return name
 
     def _utf8(self) -> str:
-        return self.source.constant(str.encode, "utf8")
+        return self.source.constant(utf8, "utf8")
 
     def _to_wire(self, scalar: Scalar) -> str:
         way = conversion(scalar)
         assert way is not None
         return self.source.constant(way.to_wire, f"{scalar.name}_to_wire")
+
+
+def is_plain_struct(type_: Type) -> bool:
+    """Says whether a type is a struct, or an exception with a body, that cannot hold itself."""
+    if not isinstance(type_, type) or issubclass(type_, Enum) or is_message_only(type_) or is_union(type_):
+        return False
+    return height(type_) is not None
 
 
 def _class_source(cls: typing.Any) -> Source:
@@ -372,16 +350,12 @@ def _class_source(cls: typing.Any) -> Source:
     if is_union(cls):
         for field, case in zip(fields, cls.__rpc_cases__, strict=True):
             with source.block(f"if value.__class__ is {source.constant(case, case.__name__)}:"):
-                row = Row(source, "I", "TOTAL")
+                row = Row(source, ["I"], "TOTAL")
                 row.add(writer.part(field.type, "value.value", field.attr), field.tag)
                 source.line(f"return {row.expression()}")
         source.line(f"raise {writer.surprise}")
         return source
-    with source.block(f"if value.__class__ is not {source.constant(cls, cls.__name__)}:"):
-        source.line(f"raise {writer.surprise}")
-    row = Row(source, "I", "TOTAL")
-    writer.fields(row, [(field, f"value.{field.attr}") for field in fields], call=False)
-    source.line(f"return {row.expression()}")
+    source.line(f"return {writer.struct(cls, 'value', ['I'], 'TOTAL').expression()}")
     return source
 
 
