@@ -7,6 +7,7 @@ with a list of what is still to be read, not by recursion: a chain of any length
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import keyword
 import os
 import pathlib
@@ -18,8 +19,10 @@ import typing
 from rpcgen.compiler import cycles, parser, source, syntax
 from rpcgen.compiler.diagnostics import Report, diagnose
 from rpcgen.compiler.source import Source
+from rpcgen.compiler.spelling import Speller
 
 LARGEST = 64 * 1024 * 1024
+_LOOKED_AT = 10_000
 _OURS = frozenset({"rpcgen"})
 _HIDES = "that is of no matter in a package; a plain file is found before Python's own"
 
@@ -129,7 +132,7 @@ class Loader:
                 item.path_span,
                 file=item.path or "a file without a name",
                 what="there is no such file",
-                help=f"there is {similar}" if similar else "",
+                help=f"did you mean {similar}" if similar else "",
             )
         )
         return None
@@ -142,7 +145,7 @@ class Loader:
             read = _read(shown)
             if isinstance(read, str):
                 similar = _similar(shown) if include is None else None
-                hint = f"there is {similar}" if similar else ""
+                hint = f"did you mean {similar}" if similar else ""
                 report.add(diagnose("E001", span, path=shown, file=shown, what=read, help=hint))
                 return None
             decoded = source.decode(read)
@@ -205,15 +208,17 @@ def _read(path: str) -> bytes | str:
 
 
 def _similar(path: str) -> str | None:
-    """Finds a file whose path differs from this one in upper and lower case alone, or in ``.idl``."""
+    """Finds an interface file in the same folder that is called almost so: upper case, ``.idl``, a slip."""
     folder, name = os.path.split(path)
-    wanted = {name.lower(), f"{name}.idl".lower()}
     try:
-        entries = [entry for entry in os.listdir(folder or ".") if entry != name]
-        found = sorted(entry for entry in entries if entry.lower() in wanted)
+        with os.scandir(folder or ".") as entries:
+            names = [
+                entry.name for entry in itertools.islice(entries, _LOOKED_AT) if entry.name.endswith(".idl")
+            ]
     except (OSError, ValueError):
         return None
-    return os.path.join(folder, found[0]) if found and name else None
+    found = Speller().nearest(name.removesuffix(".idl"), [entry.removesuffix(".idl") for entry in names])
+    return os.path.join(folder, f"{found}.idl") if found else None
 
 
 def _report_twice(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing
 
 from rpcgen.compiler import annotate, canonical, literals, model, scalars, syntax
-from rpcgen.compiler.resolve import UNKNOWN, Resolver
+from rpcgen.compiler.resolve import UNKNOWN, Resolver, spoken
 from rpcgen.compiler.scope import Scope, check_name
 from rpcgen.compiler.source import Span
 
@@ -78,7 +78,7 @@ def _default(scope: Scope, node: syntax.Value, found: model.Type, place: str) ->
     if place == "member":
         scope.error("E306", node.span, what="a union member")
     elif isinstance(found, model.OptionalOf):
-        scope.error("E306", node.span, "", help="leave the default out: absent is None", what="an optional")
+        scope.error("E306", node.span, "", help="leave the default out: absent is None", what=spoken(found))
     elif found is not UNKNOWN:
         value = literals.evaluate(scope, node, found)
         return None if value is None else model.Default(value, canonical.write_value(node))

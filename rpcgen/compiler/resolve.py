@@ -70,8 +70,6 @@ class Resolver:
                 value_type = self._item(value)
                 self.depth = max(key_depth, self.depth)
                 return self._deeper(model.MapOf(key_type, value_type), node)
-            case syntax.OptionalType():
-                return self._item(node)
         return UNKNOWN
 
     def _item(self, node: syntax.Type) -> model.Type:

@@ -167,9 +167,8 @@ def test_recursive_types_are_marked() -> None:
         "struct Tree { 1: list<Tree> children }\nstruct A { 1: map<int, U> b }\nunion U { 1: A a  2: int i }\n"
         "struct Flat { 1: Tree tree }\nexception E { 1: E? cause }"
     )
-    assert [
-        (found.name, found.recursive) for found in (*module.of(model.Struct), *module.of(model.Union))
-    ] == [
+    records: list[model.Struct | model.Union] = [*module.of(model.Struct), *module.of(model.Union)]
+    assert [(found.name, found.recursive) for found in records] == [
         ("Tree", True),
         ("A", True),
         ("Flat", False),
@@ -331,3 +330,32 @@ def test_ten_thousand_methods_are_checked_in_linear_time() -> None:
     small, large = seconds(1000), seconds(10_000)
     assert large < 10
     assert large < 30 * max(small, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('void a(1: timestamp t = "2026-01-01T00:00:00+25:00")', ["E301"]),
+        ('void a(1: timestamp t = "0001-01-01T00:00:00+01:00")', ["E301"]),
+        ("void a(1: decimal d = 1e99999999999999999999999)", ["E302"]),
+        ("void a(1: list<map<int, float>> m = [{1: 1e39, 2.5: 1.0}])", ["E302", "E301"]),
+        ("typedef Nothing N\nvoid a(1: int b = N.A, 2: N c = N.A)", ["E201"]),
+        (
+            "const Nothing N = 1\nconst list<Nothing> L = []\nvoid a(1: int b = N, 2: list<int> c = L)",
+            ["E201", "E201"],
+        ),
+        ("const set<int> S = [1, 1]\nvoid a(1: set<int> b = S)", ["E307"]),
+        ('@acme.x(NO, [NO], {"a": NO}, {NO: 1}) void a()', ["E303"] * 4),
+        ("struct S { 1: S? s = 1, 2: T t }\nstruct T { 1: S s }", ["E111", "E306", "E112"]),
+        ("void a() => no.Bad\nservice S extends no.T {}", ["E203", "E203"]),
+        (
+            'include "no.idl"\nservice S extends no.T {}\nvoid a(1: int a = no.A, 2: no.K k = no.K.X) => no.Bad',
+            ["E001"],
+        ),
+        ("service S { void a() void b() void a() }\nservice T extends S { void c() }", ["E102"]),
+        ("struct S { reserved 1: Nothing, 2: list<void?> a }", ["E201", "E205", "E204"]),
+    ],
+)
+def test_one_fault_is_one_finding(text: str, expected: list[str]) -> None:
+    """Nothing is said of what rests on a fault."""
+    assert codes(text) == expected

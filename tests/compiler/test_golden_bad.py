@@ -28,7 +28,7 @@ def compiled(case: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(case)
     named = case / "compile.txt"
     path = named.read_text(encoding="utf-8").strip() if named.exists() else "input.idl"
-    compilation = compile_file(path, include_dirs=["include"] if (case / "include").exists() else [])
+    compilation = compile_file(path)
     assert (compilation.module is None) == compilation.report.failed
     return render_text(compilation.report, color=False)
 

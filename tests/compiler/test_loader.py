@@ -35,14 +35,14 @@ def test_a_missing_file(tmp_path: pathlib.Path) -> None:
     assert compilation.module is None
     assert found.message == f"cannot read {tmp_path}/service.idl: there is no such file"
     assert found.file == f"{tmp_path}/service.idl"
-    assert found.help == f"there is {tmp_path}/Service.idl"
+    assert found.help == f"did you mean {tmp_path}/Service.idl"
 
 
 def test_the_ending_may_be_forgotten_only_in_the_question(tmp_path: pathlib.Path) -> None:
     """``rpcgen compile service`` says what there is."""
     write(tmp_path, service="void ping()")
     (found,) = compile_file(tmp_path / "service").report.diagnostics
-    assert found.help == f"there is {tmp_path}/service.idl"
+    assert found.help == f"did you mean {tmp_path}/service.idl"
 
 
 @pytest.mark.parametrize("name", ["", "a\0b.idl", "x" * 5000])
