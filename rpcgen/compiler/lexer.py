@@ -19,6 +19,7 @@ from rpcgen.compiler.source import Source, Span
 SHOWN: typing.Final = 25
 """So many syntax errors of a file are reported one by one, and so many stray doc comments."""
 
+NAMES: typing.Final = re.compile(r"[A-Za-z_]\w*+", re.ASCII)
 ENOUGH: typing.Final = 2_000
 """After so many syntax errors a file is not read on."""
 
@@ -42,12 +43,16 @@ _FOREIGN_QUOTES = frozenset("\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u0
 
 
 class Faults:
-    """The syntax errors of one file: the first are kept, the rest are counted."""
+    """The syntax errors of one file: the first are kept, the rest are counted.
+
+    ``partial`` is to be set when the file was not read to its end.
+    """
 
     def __init__(self, report: Report) -> None:
         self.report = report
         self.kept: list[Diagnostic] = []
         self.count = 0
+        self.partial = False
 
     @property
     def full(self) -> bool:
@@ -68,7 +73,7 @@ class Faults:
         last = self.kept[SHOWN - 1].span if more > 0 else None
         if last:
             end = len(last.source.text)
-            count = f"at least {more}" if self.count >= ENOUGH else more
+            count = f"at least {more}" if self.partial else more
             self.report.add(diagnose("E029", Span(last.source, end, end), count=count))
 
 
@@ -82,6 +87,7 @@ class Tokens:
         file_doc: The file's own doc comment.
         poor: Offsets of tokens that could not be read as what they are.
         gaps: Offsets of the tokens before which something was passed over.
+        cut: The file goes on behind the last token.
     """
 
     def __init__(self, source: Source) -> None:
@@ -93,6 +99,7 @@ class Tokens:
         self.file_doc = ""
         self.poor: set[int] = set()
         self.gaps: set[int] = set()
+        self.cut = False
 
     def text(self, number: int) -> str:
         return self.source.text[self.starts[number] : self.ends[number]]
@@ -120,10 +127,14 @@ def _expression() -> re.Pattern[str]:
     )
 
 
-def tokens(source: Source, found_faults: Faults) -> Tokens:
-    """Cuts a file into tokens. What cannot be one is a fault; a stray doc comment is a warning."""
+def tokens(source: Source, found_faults: Faults, most: int | None = None) -> Tokens:
+    """Cuts a file into tokens. What cannot be one is a fault; a stray doc comment is a warning.
+
+    With ``most``, about so many are read: the ``$END`` stands where it stopped.
+    """
     found = Tokens(source)
     gaps: list[int] = []
+    literals: list[int] = []
     faults: list[tuple[str, int, int]] = []
     docs: list[tuple[int, int]] = []
     language = tables.load()
@@ -131,7 +142,8 @@ def tokens(source: Source, found_faults: Faults) -> Tokens:
     kinds, starts, ends = found.kinds, found.starts, found.ends
     add_kind, add_start, add_end = kinds.append, starts.append, ends.append
     text = source.text
-    for match in _expression().finditer(text):
+    matches = _expression().finditer(text)
+    for match in itertools.islice(matches, most):
         kind = match.lastgroup or "end"
         start, end = match.span(kind)
         if kind == "NAME":
@@ -139,6 +151,8 @@ def tokens(source: Source, found_faults: Faults) -> Tokens:
         elif kind == "mark":
             add_kind(marks[match[kind]])
         elif kind in ("INT", "STRING", "DURATION", "FLOAT"):
+            if kind == "STRING" or end - start > LONGEST_NUMBER:
+                literals.append(len(kinds))
             add_kind(kind)
         elif kind == "COMMENT":
             continue
@@ -156,11 +170,14 @@ def tokens(source: Source, found_faults: Faults) -> Tokens:
             add_kind(_STAND_IN[kind])
         add_start(start)
         add_end(end)
+    rest = next(matches, None)
+    found.cut = rest is not None and rest.lastgroup != "end"
+    stop = rest.start() if rest else len(text)
     add_kind(tables.END)
-    add_start(len(text))
-    add_end(len(text))
-    faults.extend(("unfit", *match.span()) for match in _UNFIT.finditer(text))
-    _check_literals(found, faults)
+    add_start(stop)
+    add_end(stop)
+    faults.extend(("unfit", *match.span()) for match in _UNFIT.finditer(text, 0, stop))
+    _check_literals(found, literals, faults)
     if docs:
         _place_docs(found, docs, found_faults.report)
     found.gaps.update(starts[number] for number in gaps)
@@ -173,21 +190,18 @@ def tokens(source: Source, found_faults: Faults) -> Tokens:
     return found
 
 
-def _check_literals(found: Tokens, faults: list[tuple[str, int, int]]) -> None:
-    for number, kind in enumerate(found.kinds):
+def _check_literals(found: Tokens, literals: list[int], faults: list[tuple[str, int, int]]) -> None:
+    """Finds unknown escapes in strings, and numbers of a size that only takes time to read."""
+    for number in literals:
         start, end = found.starts[number], found.ends[number]
-        if kind == "STRING":
-            if "\\" not in found.text(number):
-                continue
-            for escape in _ESCAPE.finditer(found.source.text, start, end):
-                if escape["unknown"] is not None:
-                    faults.append(("escape", *escape.span()))
-                    found.poor.add(start)
-        elif (
-            end - start > LONGEST_NUMBER and kind in ("INT", "FLOAT", "DURATION") and start not in found.poor
-        ):
+        if found.kinds[number] != "STRING":
             faults.append(("number", start, end))
             found.poor.add(start)
+            continue
+        for escape in _ESCAPE.finditer(found.source.text, start, end):
+            if escape["unknown"] is not None:
+                faults.append(("escape", *escape.span()))
+                found.poor.add(start)
 
 
 def _report(kind: str, span: Span, report: Faults) -> None:

@@ -10,13 +10,20 @@ from __future__ import annotations
 import gc
 import typing
 
-from rpcgen.compiler import habits, lexer, syntax, tables
+from rpcgen.compiler import habits, lexer, syntax
 from rpcgen.compiler.actions import Actions
 from rpcgen.compiler.diagnostics import Report
+from rpcgen.compiler.expectation import NAMES
 from rpcgen.compiler.lexer import Faults, Tokens
 from rpcgen.compiler.recovery import Recovery
 from rpcgen.compiler.source import Source
 from rpcgen.compiler.walk import Walk
+
+LARGE: typing.Final = 2_000_000
+"""A file of more characters is probed first."""
+
+PROBE: typing.Final = 300_000
+"""So many tokens are looked at then: some 18,000 methods."""
 
 
 def parse(source: Source, report: Report) -> syntax.File:
@@ -34,8 +41,7 @@ def parse(source: Source, report: Report) -> syntax.File:
 
 def _parse(source: Source, report: Report) -> syntax.File:
     faults = Faults(report)
-    tokens = lexer.tokens(source, faults)
-    end_raises(tokens)
+    tokens = _tokens(source, faults)
     docs = dict(tokens.docs)
     walk = Walk(tokens, Actions(tokens))
     last = len(tokens.kinds)
@@ -45,6 +51,8 @@ def _parse(source: Source, report: Report) -> syntax.File:
         tokens = habits.mend(tokens, faults, lost)
         walk = Walk(tokens, Actions(tokens))
         Recovery(walk, faults, lost).run()
+    if tokens.cut:
+        lost.update(lexer.NAMES.findall(source.text, tokens.starts[-1]))
     complete = not faults.count
     faults.hand_over()
     if complete:
@@ -52,7 +60,29 @@ def _parse(source: Source, report: Report) -> syntax.File:
     return syntax.File(source, tokens.file_doc, walk.result(), complete, frozenset(lost))
 
 
-def end_raises(tokens: Tokens) -> None:
+def _tokens(source: Source, faults: Faults) -> Tokens:
+    """Cuts a file into tokens; of a very large one that is faulty early on, only the beginning.
+
+    10 MB of brackets would take half a minute and a gigabyte, to say what their first line does.
+    """
+    if len(source.text) > LARGE:
+        probed = Faults(Report())
+        tokens = lexer.tokens(source, probed, PROBE)
+        if probed.count or _faulty(tokens):
+            faults.partial = True
+            return _ready(lexer.tokens(source, faults, PROBE))
+    return _ready(lexer.tokens(source, faults))
+
+
+def _faulty(tokens: Tokens) -> bool:
+    docs = dict(tokens.docs)
+    end = len(tokens.kinds) - 1
+    faulty = Walk(_ready(tokens), Actions(tokens)).run(0, end) < end
+    tokens.docs = docs
+    return faulty
+
+
+def _ready(tokens: Tokens) -> Tokens:
     """Makes a comma after exceptions a ``;`` where no further exception follows, but a method."""
     kinds = tokens.kinds
     number = 0
@@ -60,29 +90,22 @@ def end_raises(tokens: Tokens) -> None:
         try:
             number = kinds.index("ARROW", number) + 1
         except ValueError:
-            return
+            return tokens
         while True:
             number = _after_reference(kinds, number)
             if kinds[number] != "COMMA":
                 break
             number += 1
-            if not _is_reference(kinds, number) or _is_method(kinds, number):
+            if kinds[number] != "NAME" or _is_method(kinds, number):
                 kinds[number - 1] = "SEMICOLON"
                 break
 
 
-_NAMES: typing.Final = frozenset({"NAME", *tables.load().words.values()})
-
-
-def _is_reference(kinds: list[str], number: int) -> bool:
-    return kinds[number] == "NAME"
-
-
 def _after_reference(kinds: list[str], number: int) -> int:
     """Gives the number of the token after ``A`` or ``a.A``."""
-    if kinds[number] not in _NAMES:
+    if kinds[number] not in NAMES:
         return number
-    return number + 3 if kinds[number + 1] == "DOT" and kinds[number + 2] in _NAMES else number + 1
+    return number + 3 if kinds[number + 1] == "DOT" and kinds[number + 2] in NAMES else number + 1
 
 
 def _is_method(kinds: list[str], number: int) -> bool:
@@ -90,4 +113,4 @@ def _is_method(kinds: list[str], number: int) -> bool:
     number = _after_reference(kinds, number)
     if kinds[number] == "QMARK":
         number += 1
-    return kinds[number] in _NAMES and kinds[number + 1] == "LPAR"
+    return kinds[number] in NAMES and kinds[number + 1] == "LPAR"

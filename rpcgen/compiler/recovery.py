@@ -62,10 +62,11 @@ class Recovery:
             frame = self._frame()
             remedy = self._remedy(frame, number)
             near = last >= 0 and number - clear_from < _CLEAR and self._one_line(last, number)
-            if not near and not self._excused(number):
+            if not near and not self._excused(number) and not (number == self.end and self.tokens.cut):
                 self._report(frame, number, remedy)
             if self.faults.count >= ENOUGH:
                 self._note(0, self.end)
+                self.faults.partial = True
                 return
             last = number
             clear_from = number = self._mend(frame, number, remedy)

@@ -69,16 +69,16 @@ def decode(data: bytes) -> Decoded:
 
     The offset of a fault counts characters of the text that is returned.
     """
-    fault = None
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return Decoded("", (0, "it looks like UTF-16"))
+    mark = 3 if data.startswith(b"\xef\xbb\xbf") else 0
+    data = data[mark:]
     try:
-        text = data.decode("utf-8-sig")
+        return Decoded(_plain_line_ends(data.decode()), None)
     except UnicodeDecodeError as error:
-        before = _plain_line_ends(data[: error.start].decode("utf-8-sig"))
-        fault = (len(before), f"byte 0x{data[error.start]:02x} at position {error.start}")
-        text = data.decode("utf-8-sig", errors="replace")
-    return Decoded(_plain_line_ends(text), fault)
+        place = len(_plain_line_ends(data[: error.start].decode()))
+        what = f"byte 0x{data[error.start]:02x} at position {mark + error.start}"
+        return Decoded(_plain_line_ends(data.decode(errors="replace")), (place, what))
 
 
 def _plain_line_ends(text: str) -> str:
