@@ -13,7 +13,6 @@ Descriptors are data. What they mean on the wire is said in ``rpcgen.runtime.wir
 
 from __future__ import annotations
 
-import copy
 import enum
 import typing
 
@@ -133,6 +132,15 @@ class Ref:
 Type: typing.TypeAlias = "Scalar | ListOf | SetOf | MapOf | OptionalOf | Ref | type"
 
 
+def fresh(value: typing.Any) -> typing.Any:
+    """Gives a default to be handed out: containers are copied, those inside them too."""
+    if isinstance(value, list):
+        return [fresh(item) for item in value]
+    if isinstance(value, dict):
+        return {key: fresh(item) for key, item in value.items()}
+    return value.copy() if isinstance(value, set) else value
+
+
 class Field:
     """A field of a struct or exception, a member of a union, or (as ``Param``) a parameter.
 
@@ -164,7 +172,7 @@ class Field:
             return value
         if self.default is REQUIRED:
             raise TypeError(f"{self.name} has no default")
-        return copy.copy(self.default) if isinstance(self.default, (list, set, dict)) else self.default
+        return fresh(self.default)
 
     def __repr__(self) -> str:
         default = "" if self.default is REQUIRED else f", default={self.default!r}"
@@ -228,7 +236,9 @@ class Enum(enum.IntEnum):
         return f"<{type(self).__name__}.{self._name_ or '?'}: {self._value_}>"
 
     def __str__(self) -> str:
-        return self._name_ and f"{type(self).__name__}.{self._name_}" or f"{type(self).__name__}({self._value_})"
+        return (
+            self._name_ and f"{type(self).__name__}.{self._name_}"
+        ) or f"{type(self).__name__}({self._value_})"
 
     def __reduce_ex__(self, protocol: typing.SupportsIndex) -> tuple[object, ...]:
         return (type(self).from_wire, (self._value_,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import decimal
+import functools
 import struct
 import typing
 import uuid
@@ -63,7 +64,9 @@ _SCALAR_VALUES: dict[Scalar, st.SearchStrategy[typing.Any]] = {
     rpc.DURATION: st.timedeltas(datetime.timedelta(days=-100_000_000), datetime.timedelta(days=100_000_000)),
     rpc.UUID: st.uuids(),
     rpc.DECIMAL: st.decimals(allow_nan=False, allow_infinity=False, places=4)
-    | st.sampled_from([decimal.Decimal(text) for text in ("0", "-0", "1E+10", "1.00", "1E-6144", "9" * 1000)]),
+    | st.sampled_from(
+        [decimal.Decimal(text) for text in ("0", "-0", "1E+10", "1.00", "1E-6144", "9" * 1000)]
+    ),
 }
 
 JUNK: st.SearchStrategy[typing.Any] = st.sampled_from(
@@ -146,12 +149,16 @@ def _values(type_: Type, spoiled: bool, depth: int) -> st.SearchStrategy[typing.
 @st.composite
 def types(draw: st.DrawFn, classes: typing.Sequence[type], depth: int = 0) -> Type:
     """Gives types of fields; ``classes`` are those that may stand in them."""
-    kind = draw(st.sampled_from(["scalar", "scalar", "class", "list", "set", "map"] if depth < 3 else ["scalar"]))
+    kind = draw(
+        st.sampled_from(["scalar", "scalar", "class", "list", "set", "map"] if depth < 3 else ["scalar"])
+    )
     if kind == "class" and classes:
         return draw(st.sampled_from(classes))
     if kind == "list":
         return rpc.ListOf(draw(types(classes, depth + 1)))
-    keys = st.sampled_from([*KEYS, *(cls for cls in classes if issubclass(cls, rpc.Enum))])
+    keys: st.SearchStrategy[Type] = st.sampled_from(
+        [*KEYS, *(cls for cls in classes if issubclass(cls, rpc.Enum))]
+    )
     if kind == "set":
         return rpc.SetOf(draw(keys))
     if kind == "map":
@@ -189,6 +196,16 @@ def _holds_class(type_: Type) -> bool:
     return isinstance(type_, type) and not issubclass(type_, rpc.Enum)
 
 
+def _make(name: str, base: typing.Any, namespace: dict[str, typing.Any]) -> typing.Any:
+    return type(base)(name, (base,), namespace)
+
+
+def enum_class(name: str, **members: int) -> typing.Any:
+    """Makes a class as it would be generated for an enum."""
+    make: typing.Any = rpc.Enum
+    return make(name, members)
+
+
 def struct_class(
     name: str, fields: typing.Sequence[rpc.Field], reserved: typing.Sequence[rpc.Reserved] = ()
 ) -> typing.Any:
@@ -199,10 +216,10 @@ def struct_class(
     }
     for field in fields:
         if isinstance(field.default, (list, set, dict)):
-            namespace[field.attr] = rpc.field(default_factory=lambda field=field: field.fill(rpc.DEFAULT))
+            namespace[field.attr] = rpc.field(default_factory=functools.partial(field.fill, rpc.DEFAULT))
         elif field.default is not REQUIRED:
             namespace[field.attr] = field.default
-    return rpc.fields(*fields, *reserved)(type(rpc.Struct)(name, (rpc.Struct,), namespace))
+    return rpc.fields(*fields, *reserved)(_make(name, rpc.Struct, namespace))
 
 
 def exception_class(
@@ -218,9 +235,9 @@ def union_class(name: str, members: typing.Sequence[rpc.Field]) -> typing.Any:
     namespace: dict[str, typing.Any] = {"__module__": __name__}
     for member in members:
         annotated = {"__annotations__": {"value": typing.Any}, "__module__": __name__}
-        namespace[f"Case_{member.name}"] = type(rpc.Case)(f"Case_{member.name}", (rpc.Case,), annotated)
-    namespace["Unknown"] = type(rpc.UnknownCase)("Unknown", (rpc.UnknownCase,), {"__module__": __name__})
-    return rpc.fields(*members)(type(rpc.Union)(name, (rpc.Union,), namespace))
+        namespace[f"Case_{member.name}"] = _make(f"Case_{member.name}", rpc.Case, annotated)
+    namespace["Unknown"] = _make("Unknown", rpc.UnknownCase, {"__module__": __name__})
+    return rpc.fields(*members)(_make(name, rpc.Union, namespace))
 
 
 @dataclasses.dataclass
@@ -247,9 +264,7 @@ class Method:
 @st.composite
 def methods(draw: st.DrawFn) -> Method:
     """Gives methods over random classes, some of which hold themselves."""
-    classes: list[type] = [
-        typing.cast(type, rpc.Enum("Kind", {"HOME": 0, "WORK": 1, "FAR": -5}))  # type: ignore[arg-type]
-    ]
+    classes: list[type] = [enum_class("Kind", HOME=0, WORK=1, FAR=-5)]
     for number in range(draw(st.integers(0, 4))):
         name = f"Class{number}"
         shape = draw(st.sampled_from(["struct", "struct", "recursive", "union", "exception"]))
@@ -265,7 +280,10 @@ def methods(draw: st.DrawFn) -> Method:
             classes.append(union_class(name, members))
     params, removed = draw(field_lists(classes, rpc.Param))
     returns = draw(st.one_of(types(classes), types(classes).map(rpc.OptionalOf), st.just(rpc.VOID)))
-    raises = [exception_class("Plain", None), *(cls for cls in classes if issubclass(cls, rpc.RemoteException))]
+    raises = [
+        exception_class("Plain", None),
+        *(cls for cls in classes if issubclass(cls, rpc.RemoteException)),
+    ]
     return Method(typing.cast("tuple[rpc.Param, ...]", params), removed, returns, tuple(raises))
 
 
@@ -278,8 +296,8 @@ def _recursive(
     def own() -> type:
         return made[0]
 
-    made: list[typing.Any] = []
-    tag = next(tag for tag in range(1, 256) if tag not in {field.tag for field in (*fields, *reserved)})
+    made: list[type] = []
+    tag = next(tag for tag in range(1, 256) if tag not in {field.tag for field in [*fields, *reserved]})
     held: Type = rpc.ListOf(rpc.Ref(own)) if many else rpc.OptionalOf(rpc.Ref(own))
     field = rpc.Field(tag, "inner", held, default=[]) if many else rpc.Field(tag, "inner", held)
     made.append(struct_class(name, (*fields, field), reserved))
@@ -301,7 +319,11 @@ def _classes(method: Method) -> list[typing.Any]:
             for field in (*(fields or ()), *reserved):
                 visit(field.type)
 
-    for type_ in (*(field.type for field in (*method.params, *method.reserved)), method.returns, *method.raises):
+    for type_ in (
+        *(field.type for field in (*method.params, *method.reserved)),
+        method.returns,
+        *method.raises,
+    ):
         visit(type_)
     return found
 

@@ -11,7 +11,6 @@ where something is recursive; and ``left``, a list of one number, where items ar
 
 from __future__ import annotations
 
-import copy
 import functools
 import typing
 
@@ -29,6 +28,7 @@ from rpcgen.runtime.schema import (
     Scalar,
     SetOf,
     Type,
+    fresh,
 )
 from rpcgen.runtime.wire.scalars import CODES, ENUM_CODE, SIZED, SIZES, conversion
 from rpcgen.runtime.wire.source import (
@@ -122,8 +122,8 @@ class Reader:
         if isinstance(default, (list, set, dict)):
             if not default:
                 return {list: "[]", set: "set()", dict: "{}"}[type(default)]
-            fresh = self.source.constant(functools.partial(copy.copy, default), f"{field.attr}_fresh")
-            return f"{fresh}()"
+            make = self.source.constant(functools.partial(fresh, default), f"fresh_{field.attr}")
+            return f"{make}()"
         if default is None or isinstance(default, bool):
             return repr(default)
         return self.source.constant(default, f"{field.attr}_default")

@@ -24,7 +24,10 @@ LIMITS = (
 
 def _args(method: Method, data: st.DataObject, *, spoiled: bool = False) -> list[typing.Any]:
     return [
-        data.draw(values(param.type, spoiled=spoiled) | (st.just(rpc.DEFAULT) if param.default is None else st.nothing()))
+        data.draw(
+            values(param.type, spoiled=spoiled)
+            | (st.just(rpc.DEFAULT) if param.default is None else st.nothing())
+        )
         for param in method.params
     ]
 
