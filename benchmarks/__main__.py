@@ -17,9 +17,14 @@ import typing
 import rpcgen
 from benchmarks.figures import Figure, table
 
-NAMES = ("compiler", "importing", "cold_start", "codec", "calls")
+HERE = pathlib.Path(__file__).resolve().parent
+NAMES = [
+    name
+    for name in ("compiler", "importing", "cold_start", "codec", "calls")
+    if (HERE / f"{name}.py").is_file()
+]
 PEERS = ("thriftpy2", "grpcio", "msgspec")
-OUTPUT = pathlib.Path(__file__).resolve().parent.parent / "build" / "benchmarks.json"
+OUTPUT = HERE.parent / "build" / "benchmarks.json"
 
 
 def main(arguments: typing.Sequence[str] | None = None) -> int:

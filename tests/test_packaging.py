@@ -15,6 +15,9 @@ import pytest
 import rpcgen
 from benchmarks import environments
 
+# One worker builds once for all of them.
+pytestmark = pytest.mark.xdist_group("packaging")
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHIPPED = (
     "rpcgen",
