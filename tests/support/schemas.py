@@ -297,7 +297,8 @@ def _recursive(
         return made[0]
 
     made: list[type] = []
-    tag = next(tag for tag in range(1, 256) if tag not in {field.tag for field in [*fields, *reserved]})
+    used = {field.tag for field in fields} | {field.tag for field in reserved}
+    tag = next(tag for tag in range(1, 256) if tag not in used)
     held: Type = rpc.ListOf(rpc.Ref(own)) if many else rpc.OptionalOf(rpc.Ref(own))
     field = rpc.Field(tag, "inner", held, default=[]) if many else rpc.Field(tag, "inner", held)
     made.append(struct_class(name, (*fields, field), reserved))
@@ -319,11 +320,8 @@ def _classes(method: Method) -> list[typing.Any]:
             for field in (*(fields or ()), *reserved):
                 visit(field.type)
 
-    for type_ in (
-        *(field.type for field in (*method.params, *method.reserved)),
-        method.returns,
-        *method.raises,
-    ):
+    given = [field.type for field in method.params] + [field.type for field in method.reserved]
+    for type_ in (*given, method.returns, *method.raises):
         visit(type_)
     return found
 
