@@ -312,7 +312,8 @@ class _Writer:
 
     def enum(self) -> None:
         name = self.fresh("Kind", "Colour")
-        members = self.draw(st.lists(st.sampled_from(_WORDS), min_size=1, max_size=4, unique_by=str.lower))
+        words = [word for word in _WORDS if word != "reserved"]  # it begins a reserved number there
+        members = self.draw(st.lists(st.sampled_from(words), min_size=1, max_size=4, unique_by=str.lower))
         numbers = self.draw(
             st.lists(st.integers(-(2**31), 2**31 - 1), min_size=len(members) + 1, max_size=8, unique=True)
         )
