@@ -229,6 +229,34 @@ class Reader:
             self._levels -= 1
         return value
 
+    def _strings(self, code: str, size: str, value: str, number: Type | None = None) -> None:
+        """Adds what reads strings, each with a number of a map after it if there is a ``code``.
+
+        One unpack takes a string, its number and the length of the next string.
+        """
+        source = self.source
+        length, string, after = (source.name_for(f"{value}_{part}") for part in ("length", "item", "next"))
+        names, item = [string], ""
+        if number is not None:
+            names.append(source.name_for(f"{value}_value"))
+            item = self._converted(number, names[1])
+        add = f"{value}[{string}.decode()] = {item}" if item else f"{value}.append({string}.decode())"
+        width = SIZES[code] if code else 0
+        more = source.constant(by_count(f">{{}}s{code}I", "unpack_from"), f"unpack_string_{code}I")
+        last = source.constant(by_count(f">{{}}s{code}", "unpack_from"), f"unpack_string_{code}")
+        source.line(f"{value} = {'{}' if code else '[]'}")
+        with source.block(f"if {size}:"):
+            source.line(f"({length},) = {source.unpack('I')}(data, pos)")
+            source.line("pos += 4")
+            with source.block(f"for _ in range({size} - 1):"):
+                source.line(f"{', '.join(names)}, {after} = {more}[{length}](data, pos)")
+                source.line(f"pos += {length} + {width + 4}")
+                source.line(f"{length} = {after}")
+                source.line(add)
+            source.line(f"{', '.join(names)}{'' if code else ','} = {last}[{length}](data, pos)")
+            source.line(f"pos += {length}{f' + {width}' if width else ''}")
+            source.line(add)
+
     def _numbers(self, item: Type, size: str, value: str) -> None:
         """Adds what reads a list of fixed-width values in one go."""
         source, code = self.source, _code(item)
