@@ -133,7 +133,7 @@ class Declarations:
             "struct",
             struct,
             statement("class ", Group(f"{name}(", bases, ")"), ":"),
-            self._docstring(struct.doc, 4, deprecation(struct.deprecated), said, title=f"{name}."),
+            self._docstring(struct.doc, 4, deprecation(struct.deprecated), section=said, title=f"{name}."),
             decorator=self._decorator(struct.name, struct.fields, struct.reserved),
             fields=fields,
         )
@@ -153,7 +153,7 @@ class Declarations:
             "union",
             union,
             statement("class ", Group(f"{name}(", ["rpc.Union"], ")"), ":"),
-            self._docstring(union.doc, 4, deprecation(union.deprecated), said, title=f"{name}."),
+            self._docstring(union.doc, 4, deprecation(union.deprecated), section=said, title=f"{name}."),
             decorator=self._decorator(union.name, union.members, union.reserved),
             cases=cases,
             alias=assigned(self.names.unions[union.name], "typing.TypeAlias", alias),
@@ -194,7 +194,7 @@ class Declarations:
             "exception",
             exception,
             header,
-            self._docstring(exception.doc or raised, 4, *about, said, title=f"{name}."),
+            self._docstring(exception.doc or raised, 4, *about, section=said, title=f"{name}."),
             decorator=self._decorator(exception.name, exception.fields, exception.reserved),
             fields=fields,
             init=init,
@@ -250,23 +250,26 @@ class Declarations:
         items += self.reserved(reserved, self.home)
         return statement("@", Group("rpc.fields(", items, ")", spread=True))
 
-    def _attributes(self, owner: str, fields: tuple[model.Field, ...], title: str = "Attributes:") -> str:
+    def _attributes(
+        self, owner: str, fields: tuple[model.Field, ...], title: str = "Attributes:"
+    ) -> list[str]:
         """Gives a docstring's section about fields, if any of them has something to say."""
         if not any(field.doc or field.deprecated is not None for field in fields):
-            return ""
+            return []
         lines = [title]
         for field in fields:
             name = self.names.members[owner, field.name]
             words = default_words(field, self.types, self.home)
             about = field.alias or idl(field.type)
             lines += entry(name, about, words, doc=field.doc, deprecated=field.deprecated)
-        return "\n".join(lines)
+        return lines
 
-    def _docstring(self, doc: str, indent: int, *more: str, title: str = "") -> str | None:
-        sections = [text for text in more if text]
-        if sections and not doc.strip() and title:
-            sections.insert(0, title)
-        lines = paragraphs(doc, *sections)
+    def _docstring(
+        self, doc: str, indent: int, *facts: str, section: collections.abc.Sequence[str] = (), title: str = ""
+    ) -> str | None:
+        lines = paragraphs(doc, *facts)
+        if section:
+            lines = [*(lines or [title]), "", *section]
         return docstrings.docstring(lines, indent) if lines else None
 
     def _view(

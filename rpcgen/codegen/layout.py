@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections.abc
 import typing
+import unicodedata
 
 WIDTH: typing.Final = 88
 SKIP: typing.Final = "  # fmt: skip"
@@ -104,6 +105,8 @@ def _lines(before: str, expression: Expression, after: str, indent: int) -> list
 
 def _parenthesised(before: str, expression: Expression, indent: int) -> list[str] | None:
     flat = expression if isinstance(expression, str) else expression.flat
+    if flat.endswith(("]", ")")):
+        return None  # the formatter would break it where its brackets are
     if not _exceeds(flat, indent + 4):
         return [before + "(", "    " + flat, ")"]
     if isinstance(expression, Alternatives):
@@ -113,11 +116,25 @@ def _parenthesised(before: str, expression: Expression, indent: int) -> list[str
 
 
 def _exceeds(line: str, indent: int) -> bool:
-    # Combining characters take no column and CJK ones two. The formatter knows; here it is
-    # enough to know where it might decide in another way.
-    wide = 0 if line.isascii() else sum(not char.isascii() for char in line)
-    return indent + len(line) + wide > WIDTH
+    return indent + _widths(line)[1] > WIDTH
 
 
 def _may_exceed(line: str, indent: int) -> bool:
-    return not line.isascii() or indent + len(line) > WIDTH
+    least, most = _widths(line)
+    return indent + most > WIDTH or (least != most and indent + most > WIDTH - most + least)
+
+
+def _widths(line: str) -> tuple[int, int]:
+    """Gives the columns that a line takes, at least and at most.
+
+    Combining characters take none and wide ones two, but how many it is of a sequence only the
+    formatter knows.
+    """
+    if line.isascii():
+        return len(line), len(line)
+    odd = sum(
+        unicodedata.category(char)[0] not in "LNP" or unicodedata.east_asian_width(char) in "WF"
+        for char in line
+        if not char.isascii()
+    )
+    return len(line) - odd, len(line) + odd

@@ -59,7 +59,12 @@ class Services:
             client_header=_class(names["ClientStub"], parent.get("ClientStub", "rpc.ClientStub")),
             client_docstring=docstrings.docstring(said, 4),
             stub_header=_class(names["ServerStub"], parent.get("ServerStub", "rpc.ServerStub")),
-            protocols=statement("protocols = ", tuple_of(protocols), indent=4),
+            protocols=statement(
+                # A child's tuple is of another type than its parent's: both are declared.
+                "protocols: typing.ClassVar[rpc.Protocols] = " if service.name else "protocols = ",
+                tuple_of(protocols),
+                indent=4,
+            ),
             stub_init=_def("__init__", ["self", f"handlers: {names['Handlers']}"], "None", ":"),
             servers=(
                 self._server(names, "Server", f"Serves {called}, one connection at a time."),
