@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import subprocess
 import sys
@@ -30,7 +31,8 @@ def modules(interface: Interface) -> dict[str, str]:
     return {module.name: generate(module) for module in compilation.module.closure()}
 
 
-def load(texts: dict[str, str]) -> dict[str, types.ModuleType]:
+@contextlib.contextmanager
+def load(texts: dict[str, str]) -> typing.Iterator[dict[str, types.ModuleType]]:
     """Runs modules as if they were imported, dependencies first."""
     loaded: dict[str, types.ModuleType] = {}
     outside = {name: sys.modules.pop(name) for name in texts if name in sys.modules}
@@ -39,11 +41,11 @@ def load(texts: dict[str, str]) -> dict[str, types.ModuleType]:
             module = types.ModuleType(name)
             sys.modules[name] = loaded[name] = module
             exec(compile(text, f"{name}.py", "exec", dont_inherit=True), vars(module))
+        yield loaded
     finally:
         for name in texts:
             sys.modules.pop(name, None)
         sys.modules.update(outside)
-    return loaded
 
 
 def formatted(*texts: str, **named: str) -> None:
@@ -66,8 +68,9 @@ def formatted(*texts: str, **named: str) -> None:
 def test_every_module_is_formatted_and_imports(interface: Interface) -> None:
     texts = modules(interface)
     formatted(**texts)
-    for name, module in load(texts).items():
-        hints(module, name)
+    with load(texts) as loaded:
+        for name, module in loaded.items():
+            hints(module, name)
 
 
 def hints(module: types.ModuleType, name: str) -> None:
@@ -75,9 +78,9 @@ def hints(module: types.ModuleType, name: str) -> None:
     rpc = vars(module)["rpc"]
     known = {"Channel", "MethodProtocol"} & vars(module).keys()
     assert all(vars(module)[one] is getattr(rpc, one) for one in known)
-    value: typing.Any
-    for value in list(vars(module).values()):
-        if isinstance(value, type) and value.__module__ == name:
+    for found in list(vars(module).values()):
+        value: typing.Any = found
+        if isinstance(found, type) and value.__module__ == name:
             if issubclass(value, rpc.Struct):
                 assert len(typing.get_type_hints(value)) >= len(value.__struct_fields__)
                 assert len(value.__rpc_fields__) == len(value.__struct_fields__)
@@ -160,9 +163,8 @@ def test_names_of_the_generator_s_own(structs: list[str], fields: list[str]) -> 
     text += f"S run({listed})\nservice Directory {{ U find({listed}) }}\n"
     compilation = compile_text(text)
     assert compilation.module is not None, compilation.report.diagnostics
-    (module,) = load({"interface": generate(compilation.module)}).values()
-    hints(module, "interface")
-    assert {len(kind.__rpc_fields__) for kind in (module.S, module.U)} <= {len(fields), 1}
+    with load({"interface": generate(compilation.module)}) as loaded:
+        hints(loaded["interface"], "interface")
 
 
 LONG = st.integers(1, 100).map(lambda length: "n" * length)
@@ -188,4 +190,5 @@ def test_lines_of_any_length_are_formatted(one: str, two: str, three: str, depth
     assert isinstance(compilation.module, model.Module), compilation.report.diagnostics
     text = generate(compilation.module)
     formatted(text)
-    load({"interface": text})
+    with load({"interface": text}) as loaded:
+        hints(loaded["interface"], "interface")
