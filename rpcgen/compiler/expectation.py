@@ -125,7 +125,7 @@ def field_shape(tokens: Tokens, number: int) -> typing.Literal["whole", "part", 
     kinds = tokens.kinds
     if kinds[number] not in NAMES:
         return "none"
-    after = _after_type(kinds, number)
+    after = after_type(kinds, number)
     if kinds[after] not in NAMES:
         begins = kinds[number - 1] in ("LPAR", "LBRACE", "COMMA", "SEMICOLON")
         return "part" if begins or not tokens.same_line(number) else "none"
@@ -133,7 +133,25 @@ def field_shape(tokens: Tokens, number: int) -> typing.Literal["whole", "part", 
     return "part" if kinds[after + 1] == "EQUAL" and kinds[after + 2] == "INT" else "whole"
 
 
-def _after_type(kinds: list[str], number: int) -> int:
+def is_typed_name(kinds: list[str], number: int) -> bool:
+    """Tells whether a type and a name seem to stand here."""
+    return kinds[number] in NAMES and kinds[after_type(kinds, number)] in NAMES
+
+
+def is_annotated(kinds: list[str], number: int) -> bool:
+    """Tells whether what is annotated here is no field, as far as one can see."""
+    number += 2
+    while kinds[number - 1] != tables.END and kinds[number] == "DOT":
+        number += 2
+    if number < len(kinds) and kinds[number] == "LPAR":
+        stop = min(number + 40, len(kinds) - 2)
+        while number < stop and kinds[number] != "RPAR":
+            number += 1
+        number += 1
+    return number < len(kinds) and (kinds[number] in NAMES or kinds[number] == "AT")
+
+
+def after_type(kinds: list[str], number: int) -> int:
     """Gives the number of the token after a type, if one stands here."""
     number += 1
     if kinds[number] == "DOT" and kinds[number + 1] in NAMES:
@@ -150,7 +168,7 @@ def _after_type(kinds: list[str], number: int) -> int:
 def _line(tokens: Tokens, number: int) -> str:
     """Gives a field without tag as it is written, up to its name; empty if that is long."""
     kinds = tokens.kinds
-    last = _after_type(kinds, number)
+    last = after_type(kinds, number)
     if kinds[last] not in NAMES:
         return ""
     text = tokens.source.text[tokens.starts[number] : tokens.ends[last]]
@@ -167,6 +185,12 @@ def _next(walk: Walk, frame: Frame) -> int:
         for found in members
         if isinstance(found, (syntax.Field, syntax.Reserved, syntax.EnumMember))
     ]
+    # The last one may not be whole yet: its tag is still a token.
+    for index in range(frame.base + 1, len(walk.states) - 1):
+        if walk.symbol(index) == "INT" and walk.symbol(index + 1) == "COLON":
+            text = walk.tokens.text(walk.values[index - 1])
+            tags.append(int(text) if text.isdecimal() and len(text) < 4 else None)
+            break
     first = 0 if frame.unit == "enum" else 1
     return max([first - 1, *(tag for tag in tags if tag is not None)]) + 1 + tags.count(None)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing
 
 from rpcgen.compiler.diagnostics import diagnose
-from rpcgen.compiler.expectation import NAMES
+from rpcgen.compiler.expectation import NAMES, after_type
 from rpcgen.compiler.lexer import Faults, Tokens
 from rpcgen.compiler.tables import END
 
@@ -70,7 +70,7 @@ def mend(tokens: Tokens, faults: Faults, lost: set[str]) -> Tokens:
         if kind == "NAME":
             text = tokens.text(number)
             if text in _BEFORE_TYPES and _before_type(tokens, number):
-                written = tokens.text(number + 1)[:40]
+                written = _type_text(tokens, number + 1)
                 _fault(tokens, faults, number, _BEFORE_TYPES[text].format(type=written))
                 number = following
                 continue
@@ -98,6 +98,13 @@ def mend(tokens: Tokens, faults: Faults, lost: set[str]) -> Tokens:
     out.add(END, starts[last], ends[last])
     tokens.kinds, tokens.starts, tokens.ends = out
     return tokens
+
+
+def _type_text(tokens: Tokens, number: int) -> str:
+    """Gives a type as it is written; ``T`` if that is long."""
+    last = min(after_type(tokens.kinds, number), len(tokens.kinds)) - 1
+    text = tokens.source.text[tokens.starts[number] : tokens.ends[last]]
+    return text if len(text) <= 40 and text.isprintable() else "T"
 
 
 def _fault(tokens: Tokens, faults: Faults, number: int, help: str) -> None:
@@ -160,7 +167,8 @@ def _missing_mark(tokens: Tokens, number: int, closing: set[int]) -> typing.Lite
     if number < 1 or not tokens.same_line(number) or kinds[number - 1] not in ("RPAR", "NAME"):
         return None
     after = number + 3 if kinds[number + 1] == "DOT" and kinds[number + 2] in NAMES else number + 1
-    ends = kinds[after] in (END, "COMMA", "SEMICOLON", "RBRACE") or not tokens.same_line(after)
+    ends = kinds[after] in (END, "SEMICOLON", "RBRACE") or not tokens.same_line(after)
+    ends = ends or (kinds[after] == "COMMA" and kinds[after + 1] != "INT")
     if not ends:
         return None
     if kinds[number - 1] == "RPAR":

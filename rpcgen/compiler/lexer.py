@@ -116,6 +116,7 @@ class Tokens:
 def _expression() -> re.Pattern[str]:
     language = tables.load()
     marks = "|".join(re.escape(mark) for mark in sorted(language.marks, key=len, reverse=True))
+    marks = marks.replace(r"\.", r"\.(?![0-9])")
     kinds = language.patterns
     return re.compile(
         rf"""{kinds["SPACE"].removesuffix("+")}*+(?:"""
@@ -123,7 +124,7 @@ def _expression() -> re.Pattern[str]:
         rf"""|(?P<INT>{kinds["INT"]})|(?P<DURATION>{kinds["DURATION"]})|(?P<FLOAT>{kinds["FLOAT"]})"""
         rf"""|(?P<STRING>{kinds["STRING"]})|(?P<DOC>{kinds["DOC"]})|(?P<COMMENT>{kinds["COMMENT"]})"""
         r"""|(?P<number>[-+]?[0-9][\w.]*|\.[0-9][\w.]*)|(?P<open_string>"[^\n]*)|(?P<quoted>'(?:[^'\\\n]|\\.)*+'?)"""
-        r"""|(?P<open_comment>/\*[\s\S]*)|(?P<thin_arrow>->)|(?P<odd>(?:[^ \t\n!-~]|[!#$%&*^`|~\\])+|[-+/])|(?P<end>\Z))"""
+        r"""|(?P<open_comment>/\*[\s\S]*)|(?P<thin_arrow>->)|(?P<hash>\#[^\n]*)|(?P<odd>[^ \t\n"'()+,./0-9:;<=>?@A-Z\[\]_a-z{}-]+|[-+/])|(?P<end>\Z))"""
     )
 
 
@@ -163,7 +164,7 @@ def tokens(source: Source, found_faults: Faults, most: int | None = None) -> Tok
             break
         else:
             faults.append((kind, start, end))
-            if kind in ("odd", "open_comment"):
+            if kind in ("odd", "open_comment", "hash"):
                 gaps.append(len(kinds))
                 continue
             found.poor.add(start)
@@ -182,7 +183,11 @@ def tokens(source: Source, found_faults: Faults, most: int | None = None) -> Tok
         _place_docs(found, docs, found_faults.report)
     found.gaps.update(starts[number] for number in gaps)
     faults.sort(key=lambda fault: fault[1])
+    before = -1
     for kind, start, end in faults:
+        touching, before = start == before, end
+        if touching and kind in ("number", "open_string"):
+            continue
         if found_faults.full:
             found_faults.count += 1
         else:
@@ -208,15 +213,16 @@ def _report(kind: str, span: Span, report: Faults) -> None:
     """Reports one fault of the text."""
     source, start, _ = span
     text = span.text
-    if kind == "odd":
+    if kind == "hash":
+        place = Span(source, start, start + 1)
+        report.add(diagnose("E010", place, what="`#`", help="a comment begins with `//`"))
+    elif kind == "odd":
         if _UNFIT.fullmatch(text):
             return  # reported as unfit
         shown = f"`{text[0]}`" if text[0].isprintable() else f"U+{ord(text[0]):04X}"
         hint = ""
         if text[0] in _FOREIGN_QUOTES:
             hint = 'strings stand in straight double quotes: "text"'
-        elif text[0] == "#":
-            hint = "a comment begins with `//`"
         elif text[0] == "*":
             hint = "there are no pointers; a comment is written `/* … */`"
         elif text[0].isalpha():

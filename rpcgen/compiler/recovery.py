@@ -38,7 +38,7 @@ _ENDS: typing.Final[dict[Unit, str]] = {
 _STARS: typing.Final = expectation.member_lists()
 # What may be missing: put in, if both it and the token at the fault then fit.
 _MISSING: typing.Final = ("COMMA", "COLON", "EQUAL", "MORETHAN", "RSQB", "RPAR", "LPAR", "LBRACE")
-_LITERALS: typing.Final = frozenset({"INT", "FLOAT", "STRING", "DURATION", "TRUE", "FALSE", "LSQB", "LBRACE"})
+_LITERALS: typing.Final = frozenset({"INT", "FLOAT", "STRING", "DURATION", "TRUE", "FALSE"})
 # A fault so few tokens after the last one, on its line, is taken for the same.
 _CLEAR: typing.Final = 3
 
@@ -119,6 +119,8 @@ class Recovery:
             return "shallow"
         if frame.bracket and (kind == END or (frame.base and self._declares(number))):
             return "close"
+        if frame.bracket != frame.base and not tokens.same_line(number) and self._begins(frame.unit, number):
+            return "close"
         if kind in CLOSING and not frame.bracket:
             return "drop"
         after = self.kinds[min(number + 1, self.end)]
@@ -150,7 +152,8 @@ class Recovery:
             return diagnose("E027", span, limit=NESTING)
         if remedy == "close":
             opened = tokens.span(walk.values[frame.bracket - 1])
-            label = "the file ends here" if kind == END else "a declaration begins here"
+            begins = "a declaration" if self._declares(number) else "another member"
+            label = "the file ends here" if kind == END else f"{begins} begins here"
             return diagnose("E023", span, label, secondary=((opened, "opened here"),), what=opened.text)
         if remedy == "drop":
             return diagnose("E024", span, what=span.text)
@@ -223,6 +226,7 @@ class Recovery:
     def _pass_over(self, frame: Frame, number: int) -> int:
         """Finds the token to go on with: where a member ends or begins, or its list does."""
         first, depth, kinds = number, 0, self.kinds
+        wide = frame.unit in ("file", "methods")
         while number < self.end:
             kind = kinds[number]
             if kind in DECLARING and self._declares(number):
@@ -233,11 +237,11 @@ class Recovery:
                 if not depth and self._ends(frame, kind):
                     break
                 depth = max(depth - 1, 0)
-                if not depth and kind == "RBRACE" and frame.unit in ("file", "methods"):
+                if not depth and kind == "RBRACE" and wide and not self.tokens.same_line(number + 1):
                     number += 1
                     break
             elif not depth:
-                if kind in ("SEMICOLON", "COMMA") and (frame.unit != "file" or kind == "SEMICOLON"):
+                if kind == "SEMICOLON" or (kind == "COMMA" and not wide):
                     number += not self.walk.accepts(kind)
                     break
                 if number > first and self._begins(frame.unit, number):
@@ -262,7 +266,11 @@ class Recovery:
             return (kind == "INT" and after == "COLON") or (kind == "RESERVED" and after == "INT")
         if unit == "enum":
             return kind in ("NAME", "RESERVED") and not self.tokens.same_line(number)
-        return (kind in expectation.NAMES or kind == "AT") and not self.tokens.same_line(number)
+        if self.tokens.same_line(number):
+            return False
+        if kind == "AT":
+            return expectation.is_annotated(self.kinds, number)
+        return kind == "ONEWAY" or kind in DECLARING or expectation.is_typed_name(self.kinds, number)
 
     def _leave(self, frame: Frame, number: int) -> None:
         """Closes the lists that the text leaves open: before a declaration, a brace or the end."""

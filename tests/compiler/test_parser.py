@@ -325,7 +325,7 @@ def test_stray_docs(text: str, place: int, help: str) -> None:
 
 def test_many_stray_docs() -> None:
     """Not every one of thousands is worth a warning."""
-    for text in ("int f()" + "\n\n/// no" * 1000, "struct S {" + "1: int /// no\n\n a" * 1000 + "}"):
+    for text in ("int f()" + "\n\n/// no" * 1000, "struct S {" + "1: int /// no\n\n a\n" * 1000 + "}"):
         report = Report()
         parser.parse(Source("test.idl", text), report)
         assert len(report.diagnostics) == lexer.SHOWN
