@@ -49,6 +49,9 @@ if typing.TYPE_CHECKING:
     Row: typing.TypeAlias = collections.abc.Sequence[tuple[int | None, Type, str]]
 
 
+_EMPTY = {ListOf: "[]", SetOf: "set()", MapOf: "{}"}
+
+
 class Reader:
     """Adds to a source what reads values.
 
@@ -211,11 +214,16 @@ class Reader:
         if isinstance(type_, ListOf) and _code(type_.item):
             self._numbers(type_.item, size, value)
             return value
+        if isinstance(type_, ListOf) and resolved(type_.item) is STRING:
+            self._strings("", size, value)
+            return value
+        if isinstance(type_, MapOf) and resolved(type_.key) is STRING and _code(type_.value):
+            self._strings(_code(type_.value), size, value, type_.value)
+            self.check(f"len({value}) != {size}")
+            return value
         if self._levels is not None:
             self._levels += 1
-        source.line(
-            f"{value} = {'{}' if isinstance(type_, MapOf) else '[]' if isinstance(type_, ListOf) else 'set()'}"
-        )
+        source.line(f"{value} = {_EMPTY[type(type_)]}")
         with source.block(f"for _ in range({size}):"):
             if isinstance(type_, MapOf):
                 key, item = self.row([(None, type_.key, f"{hint}_key"), (None, type_.value, f"{hint}_value")])

@@ -340,6 +340,21 @@ class TestLimits:
         with pytest.raises(rpc.EncodeError, match="nested deeper than Python's own stack"):
             kind("m", (), (), Node, ()).encode_reply(value, rpc.Limits(nesting=10**6))
 
+    def test_nesting_beyond_pythons_own_stack(self, kind: type[Codec]) -> None:
+        """Whoever lifts the limit gets an error still, not a RecursionError."""
+        block = b""
+        for _ in range(20_000):
+            block = b"\x01" + len(block).to_bytes(4, "big") + block
+        no_limit = rpc.Limits(nesting=10**6)
+        raised = exception_class("Deep", [rpc.Field(1, "inner", Node)])
+        codec = kind("m", (rpc.Param(1, "inner", rpc.OptionalOf(Node)),), (), Node, (raised,))
+        with pytest.raises(rpc.DecodeError, match="nested deeper than Python's own stack"):
+            codec.decode_args(block, no_limit)
+        with pytest.raises(rpc.DecodeError, match="nested deeper than Python's own stack"):
+            codec.decode_reply(b"\x01" + block[1:], no_limit)
+        with pytest.raises(rpc.EncodeError, match="nested deeper than Python's own stack"):
+            codec.encode_raised(raised(_nested(5_000)), no_limit)
+
     def test_types_nested_beyond_the_limit(self, kind: type[Codec]) -> None:
         type_: typing.Any = rpc.INT
         value: typing.Any = 1
