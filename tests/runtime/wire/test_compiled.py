@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rpcgen import runtime as rpc
+from rpcgen.runtime.wire.plain import UNDECIDED
 from tests.support.schemas import Method, methods, normal, outcome, values
 
 _settings = settings(suppress_health_check=list(HealthCheck))
@@ -57,7 +58,9 @@ def test_replies_round_trip(method: Method, data: st.DataObject) -> None:
         message = getattr(fast, encode)(value)
         assert message == getattr(reference, encode)(value)
         decoded = fast.decode_reply(message)
-        assert normal(decoded) == normal(reference.decode_reply(message)) == normal(fast.quick_reply(message))
+        assert normal(decoded) == normal(reference.decode_reply(message))
+        quick = fast.quick_reply(message)
+        assert quick is UNDECIDED or normal(quick) == normal(decoded)
         assert getattr(fast, encode)(decoded) == message
 
 
