@@ -30,7 +30,8 @@ def environment(templates: pathlib.Path | None = None) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
-        auto_reload=False,
+        # --watch compiles again when a user's template has changed.
+        auto_reload=templates is not None,
     )
 
 
@@ -56,9 +57,9 @@ def render(module: ModuleView, templates: pathlib.Path | None = None) -> str:
         raise _faulty(str(error.name), None, "it does not exist") from error
     except Exception as error:
         # A template may do whatever Python can: what goes wrong there is its author's to read.
-        name, line = _place(error)
-        if name is None:
+        if templates is None:
             raise
+        name, line = _place(error)
         raise _faulty(name, line, f"{error}" or type(error).__name__) from error
 
 
