@@ -250,8 +250,8 @@ class Reader:
             item = self._converted(number, names[1])
         add = f"{value}[{string}.decode()] = {item}" if item else f"{value}.append({string}.decode())"
         width = SIZES[code] if code else 0
-        more = source.constant(by_count(f">{{}}s{code}I", "unpack_from"), f"unpack_string_{code}I")
-        last = source.constant(by_count(f">{{}}s{code}", "unpack_from"), f"unpack_string_{code}")
+        more = source.constant(by_count(f">{{}}s{code}I", "unpack_from"), f"unpack_string{code}I")
+        last = source.constant(by_count(f">{{}}s{code}", "unpack_from"), f"unpack_string{code}")
         source.line(f"{value} = {'{}' if code else '[]'}")
         with source.block(f"if {size}:"):
             source.line(f"({length},) = {source.unpack('I')}(data, pos)")
