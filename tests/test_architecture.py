@@ -52,8 +52,8 @@ FLOORS = [
 LIBRARIES = {
     "cli": set(),
     "loading": set(),
-    "codegen": {"jinja2"},
-    "compiler": {"lark"},
+    "codegen": {"jinja2", "msgspec"},
+    "compiler": {"lark", "msgspec"},
     "runtime": {"msgspec"},
     "root": set(),
 }

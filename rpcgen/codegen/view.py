@@ -7,13 +7,12 @@ without its indentation.
 
 from __future__ import annotations
 
-import dataclasses
+import msgspec
 
 from rpcgen.compiler import model
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class FieldView:
+class FieldView(msgspec.Struct, frozen=True, gc=False):
     """A field of a struct or exception, or an enum's member."""
 
     name: str
@@ -22,8 +21,7 @@ class FieldView:
     model: model.Field | model.EnumMember
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class CaseView:
+class CaseView(msgspec.Struct, frozen=True, gc=False):
     """A union's case."""
 
     name: str
@@ -32,16 +30,14 @@ class CaseView:
     model: model.Field
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class InitView:
+class InitView(msgspec.Struct, frozen=True, gc=False):
     """An exception's constructor."""
 
     header: str
     call: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class TypeView:
+class TypeView(msgspec.Struct, frozen=True, gc=False):
     """A struct, union, enum or exception.
 
     Args:
@@ -72,8 +68,7 @@ class TypeView:
     model: model.Enum | model.Struct | model.Union | model.ExceptionType
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class AssignmentView:
+class AssignmentView(msgspec.Struct, frozen=True, gc=False):
     """A constant or typedef: its whole assignment."""
 
     name: str
@@ -82,8 +77,7 @@ class AssignmentView:
     model: model.Const | model.Typedef
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class MethodView:
+class MethodView(msgspec.Struct, frozen=True, gc=False):
     """A method of a service.
 
     Args:
@@ -110,8 +104,7 @@ class MethodView:
     model: model.Method
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ServerView:
+class ServerView(msgspec.Struct, frozen=True, gc=False):
     """Server or ThreadServer of one service."""
 
     name: str
@@ -121,8 +114,7 @@ class ServerView:
     call: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ServiceView:
+class ServiceView(msgspec.Struct, frozen=True, gc=False):
     """A service.
 
     Args:
@@ -149,8 +141,7 @@ class ServiceView:
     model: model.Service
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ModuleView:
+class ModuleView(msgspec.Struct, frozen=True, gc=False):
     """One module.
 
     Args:

@@ -6,9 +6,10 @@ placeholder, about which later stages are silent: one fault, one finding.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import typing
+
+import msgspec
 
 from rpcgen.compiler import annotate, canonical, containment, cycles, literals, model, services, syntax
 from rpcgen.compiler.diagnostics import Report, diagnose
@@ -155,7 +156,7 @@ def _read_records(scope: Scope, resolver: Resolver) -> dict[str, containment.Rec
     for name in containment.recursive(found):
         record = found[name]
         if not isinstance(record, model.ExceptionType):
-            found[name] = dataclasses.replace(record, recursive=True)
+            found[name] = msgspec.structs.replace(record, recursive=True)
     return found
 
 

@@ -213,7 +213,9 @@ def _similar(path: str) -> str | None:
     try:
         with os.scandir(folder or ".") as entries:
             names = [
-                entry.name for entry in itertools.islice(entries, _LOOKED_AT) if entry.name.endswith(".idl")
+                entry.name
+                for entry in itertools.islice(entries, _LOOKED_AT)
+                if entry.name.endswith(".idl") and entry.name != name  # a file that cannot be read is there
             ]
     except (OSError, ValueError):
         return None

@@ -3,46 +3,44 @@
 This is also what user templates see (through ``rpcgen.codegen.view``) and what the
 formatter, the linter and the compatibility check read. Types refer to declarations by
 name, so that a recursive type is plain data.
+
+Its classes are msgspec's, as the syntax tree's are: a dataclass takes 30 times as long to
+define, which was a quarter of the time of a small compile.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import typing
+
+import msgspec
 
 from rpcgen.compiler.source import Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(msgspec.Struct, frozen=True, gc=False):
     """``bool`` … ``decimal``, or ``void`` as a result."""
 
     name: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(msgspec.Struct, frozen=True, gc=False):
     item: Type
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class SetOf:
+class SetOf(msgspec.Struct, frozen=True, gc=False):
     item: Type
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class MapOf:
+class MapOf(msgspec.Struct, frozen=True, gc=False):
     key: Type
     value: Type
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class OptionalOf:
+class OptionalOf(msgspec.Struct, frozen=True, gc=False):
     item: Type
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Named:
+class Named(msgspec.Struct, frozen=True, gc=False):
     """A struct, union, enum or exception. Typedefs are resolved away.
 
     Args:
@@ -61,8 +59,7 @@ class Named:
 Type: typing.TypeAlias = "Scalar | ListOf | SetOf | MapOf | OptionalOf | Named"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class EnumValue:
+class EnumValue(msgspec.Struct, frozen=True, gc=False):
     """A member of an enum, as a default or a constant."""
 
     type: Named
@@ -71,8 +68,8 @@ class EnumValue:
 
 
 Literal: typing.TypeAlias = (
-    "None | bool | int | float | str | bytes | decimal.Decimal | datetime.datetime | datetime.date"
-    " | datetime.timedelta | uuid.UUID | EnumValue | tuple[Literal, ...] | tuple[tuple[Literal, Literal], ...]"
+    "bool | int | float | str | bytes | decimal.Decimal | datetime.datetime | datetime.date | datetime.timedelta"
+    " | uuid.UUID | EnumValue | tuple[Literal, ...] | tuple[tuple[Literal, Literal], ...] | None"
 )
 """A default's or constant's value, converted and rounded to its type.
 
@@ -80,16 +77,14 @@ A list or set is a tuple of its items, a map a tuple of (key, value) pairs.
 """
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Default:
+class Default(msgspec.Struct, frozen=True, gc=False):
     """A default: its value, and the constant or text that the IDL gave for it."""
 
     value: Literal
     written: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Annotation:
+class Annotation(msgspec.Struct, frozen=True, gc=False):
     """``@name(arguments)``; the compiler's own ones are read into attributes as well."""
 
     name: str
@@ -97,8 +92,7 @@ class Annotation:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True, gc=False):
     """A field, parameter or union member.
 
     ``type`` is an ``OptionalOf`` for ``T?``; then ``default`` is None and absent means None.
@@ -120,8 +114,7 @@ class Field:
         return self.default is None and not isinstance(self.type, OptionalOf)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reserved:
+class Reserved(msgspec.Struct, frozen=True, gc=False):
     """``reserved 6: string``."""
 
     tag: int
@@ -129,8 +122,7 @@ class Reserved:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Const:
+class Const(msgspec.Struct, frozen=True, gc=False):
     name: str
     type: Type
     value: Literal
@@ -139,8 +131,7 @@ class Const:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Typedef:
+class Typedef(msgspec.Struct, frozen=True, gc=False):
     name: str
     type: Type
     doc: str
@@ -148,8 +139,7 @@ class Typedef:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class EnumMember:
+class EnumMember(msgspec.Struct, frozen=True, gc=False):
     name: str
     number: int
     doc: str
@@ -158,8 +148,7 @@ class EnumMember:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Enum:
+class Enum(msgspec.Struct, frozen=True, gc=False):
     name: str
     members: tuple[EnumMember, ...]
     reserved: tuple[int, ...]
@@ -169,8 +158,7 @@ class Enum:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Struct:
+class Struct(msgspec.Struct, frozen=True, gc=False):
     """``recursive``: a value of it can hold, at any depth, another of it."""
 
     name: str
@@ -183,8 +171,7 @@ class Struct:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Union:
+class Union(msgspec.Struct, frozen=True, gc=False):
     name: str
     members: tuple[Field, ...]
     reserved: tuple[Reserved, ...]
@@ -195,8 +182,7 @@ class Union:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ExceptionType:
+class ExceptionType(msgspec.Struct, frozen=True, gc=False):
     """``fields`` is None for one without a body, which carries a message.
 
     ``implicit``: nothing declares it but its use after ``=>``.
@@ -214,8 +200,7 @@ class ExceptionType:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Method:
+class Method(msgspec.Struct, frozen=True, gc=False):
     """A method; ``signature`` is it in canonical IDL on one line, without annotations and docs.
 
     Args:
@@ -240,16 +225,14 @@ class Method:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ServiceName:
+class ServiceName(msgspec.Struct, frozen=True, gc=False):
     """A reference to a service: ``common.Base``; ``file`` as in ``Named``."""
 
     name: str
     file: str = ""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Service:
+class Service(msgspec.Struct, frozen=True, gc=False):
     """A service's own methods; ``name`` is empty for the file's own service.
 
     Args:
@@ -272,8 +255,7 @@ class Service:
 Declaration: typing.TypeAlias = "Const | Typedef | Enum | Struct | Union | ExceptionType | Service"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Include:
+class Include(msgspec.Struct, frozen=True, gc=False):
     """``include "lib/common.idl"``: its alias ``common``, and the module it names."""
 
     alias: str
@@ -281,8 +263,7 @@ class Include:
     module: Module
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Module:
+class Module(msgspec.Struct, frozen=True, gc=False):
     """One interface file.
 
     Args:

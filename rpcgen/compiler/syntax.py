@@ -10,8 +10,9 @@ as ``Broken`` or as a ``None`` that is described below. All of that has been rep
 
 from __future__ import annotations
 
-import dataclasses
 import typing
+
+import msgspec
 
 from rpcgen.compiler.source import Source, Span
 
@@ -23,8 +24,7 @@ class Name(typing.NamedTuple):
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(msgspec.Struct, frozen=True, gc=False):
     """A type or value that could not be read; the fault is in the report already."""
 
     span: Span
@@ -33,16 +33,14 @@ class Broken:
 # Types
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(msgspec.Struct, frozen=True, gc=False):
     """``bool`` … ``decimal``, or ``void`` (which may stand anywhere as far as syntax goes)."""
 
     name: str
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True, gc=False):
     """A declaration's name: ``Person``, or ``common.Money`` with the qualifier ``common``.
 
     Stands as a type, after ``=>`` and after ``extends``.
@@ -53,27 +51,23 @@ class Reference:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ListType:
+class ListType(msgspec.Struct, frozen=True, gc=False):
     item: Type
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class SetType:
+class SetType(msgspec.Struct, frozen=True, gc=False):
     item: Type
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class MapType:
+class MapType(msgspec.Struct, frozen=True, gc=False):
     key: Type
     value: Type
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class OptionalType:
+class OptionalType(msgspec.Struct, frozen=True, gc=False):
     """``T?``; ``mark`` is the place of the ``?``."""
 
     item: Type
@@ -87,28 +81,24 @@ Type: typing.TypeAlias = "Scalar | Reference | ListType | SetType | MapType | Op
 # Values
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class IntValue:
+class IntValue(msgspec.Struct, frozen=True, gc=False):
     value: int
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class FloatValue:
+class FloatValue(msgspec.Struct, frozen=True, gc=False):
     """``value`` is what Python's float makes of it; a decimal is read from ``span.text``."""
 
     value: float
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class BoolValue:
+class BoolValue(msgspec.Struct, frozen=True, gc=False):
     value: bool
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class StringValue:
+class StringValue(msgspec.Struct, frozen=True, gc=False):
     """A string.
 
     Args:
@@ -121,32 +111,28 @@ class StringValue:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class DurationValue:
+class DurationValue(msgspec.Struct, frozen=True, gc=False):
     """``2s``, ``500ms``, ``-1.5h``; units are us, ms, s, m, h and d."""
 
     microseconds: int
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class NameValue:
+class NameValue(msgspec.Struct, frozen=True, gc=False):
     """``MAX``, ``Kind.HOME``, ``common.MAX`` or ``common.Kind.HOME``: one to three parts."""
 
     parts: tuple[Name, ...]
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ListValue:
+class ListValue(msgspec.Struct, frozen=True, gc=False):
     """``[1, 2]``: a list's or a set's value."""
 
     items: tuple[Value, ...]
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class MapValue:
+class MapValue(msgspec.Struct, frozen=True, gc=False):
     """``{"a": 1}``."""
 
     entries: tuple[tuple[Value, Value], ...]
@@ -162,8 +148,7 @@ Value: typing.TypeAlias = (
 # Parts of declarations
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Annotation:
+class Annotation(msgspec.Struct, frozen=True, gc=False):
     """``@timeout(2s)`` or ``@acme.owner("x")``; ``name`` holds the dots and has no ``@``."""
 
     name: Name
@@ -171,8 +156,7 @@ class Annotation:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True, gc=False):
     """A field, parameter or union member.
 
     Args:
@@ -191,8 +175,7 @@ class Field:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reserved:
+class Reserved(msgspec.Struct, frozen=True, gc=False):
     """``reserved 6: string``; ``type`` is None in an enum. ``tag`` as in Field."""
 
     tag: int | None
@@ -202,8 +185,7 @@ class Reserved:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class EnumMember:
+class EnumMember(msgspec.Struct, frozen=True, gc=False):
     """``HOME = 0``; ``number`` is None if it is missing or unreadable (reported)."""
 
     name: Name
@@ -217,8 +199,7 @@ class EnumMember:
 # Declarations
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Include:
+class Include(msgspec.Struct, frozen=True, gc=False):
     """``include "lib/common.idl"``; ``path_span`` includes the quotes."""
 
     path: str
@@ -228,8 +209,7 @@ class Include:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Const:
+class Const(msgspec.Struct, frozen=True, gc=False):
     type: Type
     name: Name
     value: Value
@@ -238,8 +218,7 @@ class Const:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Typedef:
+class Typedef(msgspec.Struct, frozen=True, gc=False):
     type: Type
     name: Name
     doc: str
@@ -247,8 +226,7 @@ class Typedef:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Enum:
+class Enum(msgspec.Struct, frozen=True, gc=False):
     name: Name
     members: tuple[EnumMember | Reserved, ...]
     doc: str
@@ -256,8 +234,7 @@ class Enum:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Struct:
+class Struct(msgspec.Struct, frozen=True, gc=False):
     name: Name
     members: tuple[Field | Reserved, ...]
     doc: str
@@ -265,8 +242,7 @@ class Struct:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Union:
+class Union(msgspec.Struct, frozen=True, gc=False):
     name: Name
     members: tuple[Field | Reserved, ...]
     doc: str
@@ -274,8 +250,7 @@ class Union:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ExceptionType:
+class ExceptionType(msgspec.Struct, frozen=True, gc=False):
     """``members`` is None for an exception without a body."""
 
     name: Name
@@ -285,8 +260,7 @@ class ExceptionType:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Method:
+class Method(msgspec.Struct, frozen=True, gc=False):
     """A method, in a service or outside.
 
     Args:
@@ -306,8 +280,7 @@ class Method:
     span: Span
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Service:
+class Service(msgspec.Struct, frozen=True, gc=False):
     name: Name
     extends: Reference | None
     methods: tuple[Method, ...]
@@ -321,8 +294,7 @@ Declaration: typing.TypeAlias = (
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class File:
+class File(msgspec.Struct, frozen=True, gc=False):
     """One parsed file.
 
     Args:

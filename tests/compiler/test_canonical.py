@@ -15,7 +15,7 @@ def meaning(found: object) -> object:
         return "span"
     if isinstance(found, tuple):
         return tuple(map(meaning, found))
-    slots = getattr(type(found), "__dataclass_fields__", None)
+    slots = getattr(type(found), "__struct_fields__", None)
     if slots is None:
         return type(found), repr(found)
     return type(found), tuple((name, meaning(getattr(found, name))) for name in slots if name != "path")
