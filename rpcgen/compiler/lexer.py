@@ -203,10 +203,11 @@ def _check_literals(found: Tokens, literals: list[int], faults: list[tuple[str, 
             faults.append(("number", start, end))
             found.poor.add(start)
             continue
-        for escape in _ESCAPE.finditer(found.source.text, start, end):
-            if escape["unknown"] is not None:
-                faults.append(("escape", *escape.span()))
-                found.poor.add(start)
+        escapes = _ESCAPE.finditer(found.source.text, start, end)
+        unknown = (escape.span() for escape in escapes if escape["unknown"] is not None)
+        for place in itertools.islice(unknown, SHOWN):
+            faults.append(("escape", *place))
+            found.poor.add(start)
 
 
 def _report(kind: str, span: Span, report: Faults) -> None:
