@@ -244,6 +244,8 @@ def _help(walk: Walk, frame: Frame, number: int) -> str:
         return "only a service extends another one"
     if kind == "EQUAL" and below == "CONST":
         return "the type comes before the name, as in `const int MAX = 100`"
+    if kind == "LBRACE" and frame.unit == "methods" and top == "NAME":
+        return "a service holds methods alone: what else is declared stands outside"
     if kind == "LBRACE" and frame.unit in ("file", "methods") and "RPAR" in (top, below):
         return "a method has no body: what it does is written in its handler"
     return ""

@@ -196,6 +196,8 @@ CASES: list[tuple[str, list[Found], str]] = [
         )
     ],
     ("const int A = " + "9" * 500, [("E016", "1:15", f"`{'9' * 37}…` is not a number")], "A"),
+    ("const double A = 0." + "9" * 500, [("E016", "1:18", f"`0.{'9' * 35}…` is not a number")], "A"),
+    ("const duration A = " + "9" * 500 + "s", [("E016", "1:20", f"`{'9' * 37}…` is not a number")], "A"),
     ("struct A { 0x: int a\n 1: int b }", [("E016", "1:12", "`0x` is not a number")], "A"),
     ("enum E { A = 08 }", [("E016", "1:14", "`08` is not a number")], "E"),
 ]
@@ -239,6 +241,7 @@ def test_faults(text: str, expected: list[Found], names: str) -> None:
         ("struct A extends B {}", "only a service extends another one"),
         ("const MAX = 5", "the type comes before the name, as in `const int MAX = 100`"),
         ("int f() {}", "a method has no body: what it does is written in its handler"),
+        ("service S { struct A {} }", "a service holds methods alone: what else is declared stands outside"),
         ("int f() B", "write `=> B`"),
         ("struct A { 1: optional b.C a }", "what may be absent has a `?` after its type: `b.C?`"),
         ("struct A { repeated int a }", "write list<int>"),

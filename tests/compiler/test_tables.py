@@ -51,5 +51,7 @@ def test_a_compile_does_not_import_lark() -> None:
         "import sys; from rpcgen.compiler import compile_text; "
         "assert compile_text('int f()').module; print('lark' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stdout == "False\n"
