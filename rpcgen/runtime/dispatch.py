@@ -76,7 +76,7 @@ class Dispatcher:
         try:
             args = codec.decode_args(arguments, self._limits)
         except DecodeError as error:
-            return encode_fault(FaultCode.BAD_REQUEST, error.problem), None
+            return encode_fault(FaultCode.BAD_REQUEST, str(error)), None
 
         def work() -> None:
             try:
@@ -106,20 +106,19 @@ class Dispatcher:
     def _answer(self, protocol: Protocol, handler: Handler) -> Answer:
         codec = protocol.codec()
         name, limits = protocol.name, self._limits
-        decode_args, encode_reply, encode_raised = codec.decode_args, codec.encode_reply, codec.encode_raised
 
         def answer(arguments: bytes) -> bytes:
             try:
-                args = decode_args(arguments, limits)
+                args = codec.decode_args(arguments, limits)
             except DecodeError as error:
-                return encode_fault(FaultCode.BAD_REQUEST, error.problem)
+                return encode_fault(FaultCode.BAD_REQUEST, str(error))
             try:
                 value = handler(*args)
             except KeyboardInterrupt:
                 raise  # the user's, who wants the server to end
             except RemoteException as error:
                 try:
-                    raised = encode_raised(error, limits)
+                    raised = codec.encode_raised(error, limits)
                 except EncodeError:
                     return _internal(name, "raised what does not fit its type")
                 return _internal(name, "raised what it does not declare") if raised is None else raised
@@ -127,7 +126,7 @@ class Dispatcher:
                 # SystemExit too: a library that gives up must not end the server.
                 return _internal(name, "failed")
             try:
-                return encode_reply(value, limits)
+                return codec.encode_reply(value, limits)
             except EncodeError:
                 return _internal(name, "returned what does not fit its type")
 

@@ -86,7 +86,17 @@ def test_addresses_as_urls(url: str, address: Address) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "host:80", "tcp://", "tcp://:80", "tcp://host", "tcp://host:x", "tcp://::1:80", "udp://host:80", "tcp://h:-1"],
+    [
+        "",
+        "host:80",
+        "tcp://",
+        "tcp://:80",
+        "tcp://host",
+        "tcp://host:x",
+        "tcp://::1:80",
+        "udp://host:80",
+        "tcp://h:-1",
+    ],
 )
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(ValueError, match="is no address"):

@@ -106,10 +106,8 @@ def test_garbage_ends_in_an_error_of_ours(data: bytes) -> None:
         lambda: DivideProtocol().args_decode(io.BytesIO(data)),
         lambda: DivideProtocol().result_decode(io.BytesIO(data)),
     ):
-        try:
+        with contextlib.suppress(rpc.ProtocolError, rpc.ConnectionLost):
             read()
-        except (rpc.ProtocolError, rpc.ConnectionLost):
-            pass
 
 
 @pytest.mark.parametrize(
@@ -167,7 +165,9 @@ def test_a_deprecated_method_warns_its_caller() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         services.ClientStub(Answers(None)).old()
-    assert [(str(w.message), w.category) for w in caught] == [("old is deprecated: use new", DeprecationWarning)]
+    assert [(str(w.message), w.category) for w in caught] == [
+        ("old is deprecated: use new", DeprecationWarning)
+    ]
     assert pathlib.Path(caught[0].filename) == pathlib.Path(__file__)
 
 
@@ -206,14 +206,16 @@ def test_every_fault_of_handlers_is_told_with_its_line() -> None:
 
 
 def test_a_class_of_instance_methods_needs_an_instance() -> None:
-    with pytest.raises(TypeError, match=r"divide needs an instance: pass Handlers\(\), or make it a @staticmethod"):
+    with pytest.raises(
+        TypeError, match=r"divide needs an instance: pass Handlers\(\), or make it a @staticmethod"
+    ):
         services.ServerStub(services.Handlers)
 
 
 def test_a_class_of_static_and_class_methods_handles() -> None:
     class Static(services.BaseHandlers):
         @staticmethod
-        def ping() -> str:  # type: ignore[override]
+        def ping() -> str:
             return "static"
 
         @classmethod

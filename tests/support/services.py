@@ -200,7 +200,7 @@ class BasePingProtocol(rpc.MessageProtocol[str]):
 class BaseServerStub(rpc.ServerStub):
     """Dispatches calls of Base."""
 
-    protocols = (BasePingProtocol,)
+    protocols: typing.ClassVar[tuple[type[rpc.MessageProtocol[typing.Any]], ...]] = (BasePingProtocol,)
     interface = rpc.Interface("base.idl", "service Base {\n    string ping()\n}\n")
 
 
@@ -222,7 +222,11 @@ class DirectoryClassProtocol(rpc.MessageProtocol[int]):
 class DirectoryServerStub(BaseServerStub):
     """Dispatches calls of Directory, which extends Base."""
 
-    protocols = (*BaseServerStub.protocols, DirectoryPingProtocol, DirectoryClassProtocol)
+    protocols: typing.ClassVar[tuple[type[rpc.MessageProtocol[typing.Any]], ...]] = (
+        *BaseServerStub.protocols,
+        DirectoryPingProtocol,
+        DirectoryClassProtocol,
+    )
     interface = rpc.Interface(
         "directory.idl", "service Directory extends base.Base {}\n", includes=(BaseServerStub.interface,)
     )

@@ -113,7 +113,7 @@ class Channel:
 
         Args:
             protocol: The method's.
-            args: Positional; fewer than all leave out the last ones, ``rpc.DEFAULT`` any.
+            args: All of them, positionally; ``rpc.DEFAULT`` leaves one out.
             timeout: Seconds, instead of the IDL's and the channel's.
 
         Returns:

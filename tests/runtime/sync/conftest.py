@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import threading
@@ -17,10 +18,8 @@ def descriptors() -> set[str]:
     """What this process has open, by number and target."""
     found = set()
     for number in os.listdir("/proc/self/fd"):
-        try:
+        with contextlib.suppress(FileNotFoundError):  # that of the listing itself
             found.add(f"{number} {os.readlink(f'/proc/self/fd/{number}')}")
-        except FileNotFoundError:
-            pass  # that of the listing itself
     return found
 
 

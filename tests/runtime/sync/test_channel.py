@@ -110,7 +110,7 @@ def test_a_missing_unix_socket_says_what_to_do() -> None:
 
 @pytest.mark.parametrize("timeout", [None, 5.0])
 def test_a_host_that_is_not_there(timeout: float | None) -> None:
-    with pytest.raises(rpc.Unavailable, match="cannot find the host 'host.invalid'"):
+    with pytest.raises(rpc.Unavailable, match=r"cannot find the host 'host\.invalid'"):
         services.ClientStub(rpc.Channel("host.invalid", 1, timeout=timeout)).divide(1)
 
 
@@ -122,7 +122,7 @@ def test_a_look_up_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) -> No
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    with pytest.raises(rpc.DeadlineExceeded, match="while looking up 'some.host'; the call was not sent"):
+    with pytest.raises(rpc.DeadlineExceeded, match=r"while looking up 'some\.host'; the call was not sent"):
         services.ClientStub(rpc.Channel("some.host", 1, timeout=0.05)).divide(1)
     ended.set()
 
@@ -146,7 +146,8 @@ def test_a_cut_reply_says_that_the_call_may_have_run(pieces: tuple[bytes, ...]) 
 
 
 @pytest.mark.parametrize(
-    "reply", [b"\x09\0\0\0\0\0\0\0", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\1\x40\0\0\0more", b"\2\0\0\0\1\xff"]
+    "reply",
+    [b"\x09\0\0\0\0\0\0\0", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\1\x40\0\0\0more", b"\2\0\0\0\1\xff"],
 )
 def test_what_is_no_reply_is_an_error_and_the_next_call_is_well(reply: bytes) -> None:
     def lie_on(sock: socket.socket) -> None:
@@ -455,9 +456,7 @@ def test_a_forked_child_uses_connections_of_its_own(server: services.ThreadServe
         assert proxy.accepted == 2
 
 
-def test_an_interrupted_call_leaves_no_connection(
-    channel: rpc.Channel, handlers: services.Handlers
-) -> None:
+def test_an_interrupted_call_leaves_no_connection(channel: rpc.Channel, handlers: services.Handlers) -> None:
     import signal
 
     def interrupt(number: int, frame: object) -> None:

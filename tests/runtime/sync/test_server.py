@@ -1,0 +1,543 @@
+"""What holds for every server, of one thread or many."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import errno
+import itertools
+import logging
+import os
+import pathlib
+import random
+import signal
+import socket
+import sys
+import threading
+import time
+import typing
+
+import pytest
+
+from rpcgen import runtime as rpc
+from tests.support import processes, raw, services
+
+SERVERS = [services.Server, services.ThreadServer]
+Kind: typing.TypeAlias = "type[services.Server] | type[services.ThreadServer]"
+
+
+@pytest.fixture(params=SERVERS, ids=["Server", "ThreadServer"])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return typing.cast(Kind, request.param)
+
+
+@pytest.fixture
+def server(kind: Kind, handlers: services.Handlers) -> typing.Iterator[rpc.Server]:
+    with kind("127.0.0.1", 0, handlers) as serving:
+        yield serving
+        handlers.go_on.set()
+
+
+# Answers
+
+
+def ask(server: rpc.Server, message: bytes) -> str:
+    with raw.connection(server.port) as sock:
+        sock.sendall(message)
+        text = raw.fault(sock)
+        sock.sendall(raw.CALL)
+        assert raw.exactly(sock, 5) == raw.RETURNED, "a fault must leave the connection"
+        return text
+
+
+def test_the_wire_s_example_is_answered(server: rpc.Server) -> None:
+    with raw.connection(server.port) as sock:
+        sock.sendall(raw.CALL)
+        assert raw.exactly(sock, 5) == raw.RETURNED
+
+
+def test_any_split_of_the_stream_is_answered(server: rpc.Server) -> None:
+    stream, at = raw.CALL * 4, random.Random(5)
+    with raw.connection(server.port) as sock:
+        for _ in range(30):
+            cuts = sorted(at.sample(range(len(stream)), at.randrange(6)))
+            for start, end in itertools.pairwise([0, *cuts, len(stream)]):
+                sock.sendall(stream[start:end])
+            assert raw.exactly(sock, 20) == raw.RETURNED * 4
+
+
+def test_an_unknown_method_is_refused_with_the_nearest_name(server: rpc.Server) -> None:
+    assert (
+        ask(server, raw.call("divid")) == "UNKNOWN_METHOD: there is no method 'divid'; did you mean 'divide'?"
+    )
+    assert ask(server, raw.call("zzzz")) == "UNKNOWN_METHOD: there is no method 'zzzz'"
+    assert ask(server, raw.call("")) == "UNKNOWN_METHOD: there is no method ''"
+
+
+def test_an_unknown_service_is_refused(handlers: services.Handlers) -> None:
+    stub = services.DirectoryServerStub(services.DirectoryHandlers())
+    with rpc.ThreadServer("127.0.0.1", 0, stub, services.ServerStub(handlers)) as server:
+        assert ask(server, raw.call("Directry.ping")) == (
+            "UNKNOWN_METHOD: there is no service 'Directry'; did you mean 'Directory'?"
+        )
+        assert ask(server, raw.call("Directory.pin")) == (
+            "UNKNOWN_METHOD: there is no method 'Directory.pin'; did you mean 'Directory.ping'?"
+        )
+
+
+def test_bad_arguments_are_refused_by_name(server: rpc.Server) -> None:
+    missing = ask(server, raw.call("divide"))
+    assert missing.startswith("BAD_REQUEST: ")
+    assert "num1" in missing
+    unknown = ask(server, raw.call("divide", bytes.fromhex("01 000000c8 03 00000001")))
+    assert unknown.startswith("BAD_REQUEST: ")
+    assert "divide" in unknown
+    assert "3" in unknown
+    cut = ask(server, raw.call("log", b"\1\0\0"))
+    assert cut.startswith("BAD_REQUEST: ")
+
+
+@pytest.mark.parametrize(
+    ("action", "wire", "log"),
+    [
+        (lambda: int("secret"), "run failed", "ValueError"),
+        (lambda: sys.exit("secret"), "run failed", "SystemExit"),
+        (lambda: _throw(services.Undeclared("secret")), "run raised what it does not declare", "Undeclared"),
+        (lambda: _throw(rpc.Unavailable("secret")), "run failed", "Unavailable"),
+        (lambda: "secret", "run returned what does not fit its type", "EncodeError"),
+        (lambda: 2**31, "run returned what does not fit its type", "EncodeError"),
+        (
+            lambda: _throw(services.InvalidOperation(7)),  # type: ignore[arg-type]
+            "run raised what does not fit its type",
+            "EncodeError",
+        ),
+    ],
+)
+def test_a_handler_s_fault_is_logged_and_told_by_an_id(
+    kind: Kind, caplog: pytest.LogCaptureFixture, action: typing.Callable[[], object], wire: str, log: str
+) -> None:
+    with (
+        kind("127.0.0.1", 0, services.Handlers(act=action)) as server,
+        rpc.Channel("127.0.0.1", server.port) as channel,
+    ):
+        with pytest.raises(rpc.RemoteFault) as caught:
+            services.ClientStub(channel).run("act")
+        assert services.ClientStub(channel).divide(1) == 1.0
+    assert caught.value.code is rpc.FaultCode.INTERNAL
+    assert "secret" not in str(caught.value)
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    error_id = record.getMessage().rpartition("error id ")[2].rstrip(")")
+    assert len(error_id) == 8
+    assert caught.value.message == f"{wire}: see error id {error_id} in the server's log"
+    assert record.exc_info is not None
+    assert record.exc_info[0] is not None
+    assert record.exc_info[0].__name__ == log
+
+
+def _throw(error: Exception) -> typing.NoReturn:
+    raise error
+
+
+def test_a_narrower_exception_is_raised_as_declared(kind: Kind) -> None:
+    handlers = services.Handlers(act=lambda: _throw(services.Narrower("x")))
+    with kind("127.0.0.1", 0, handlers) as server, rpc.Channel("127.0.0.1", server.port) as channel:
+        with pytest.raises(services.InvalidOperation, match="x") as caught:
+            services.ClientStub(channel).run("act")
+        assert type(caught.value) is services.InvalidOperation
+
+
+def test_an_int_is_accepted_for_a_float(kind: Kind) -> None:
+    class Whole(services.Handlers):
+        def divide(self, num1: int, num2: int) -> int:
+            return num1 // num2
+
+    with kind("127.0.0.1", 0, Whole()) as server, rpc.Channel("127.0.0.1", server.port) as channel:
+        result = services.ClientStub(channel).divide(7, 2)
+        assert (result, type(result)) == (3.0, float)
+
+
+def test_a_oneway_call_is_answered_before_it_runs(kind: Kind, handlers: services.Handlers) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+
+    def log(line: str) -> None:
+        inside.set()
+        assert go_on.wait(20)
+        handlers.lines.append(line)
+        handlers.logged.release()
+        raise ValueError("nobody is told")
+
+    handlers.log = log  # type: ignore[method-assign]
+    with kind("127.0.0.1", 0, handlers) as server, rpc.Channel("127.0.0.1", server.port) as channel:
+        services.ClientStub(channel).log("a")
+        assert inside.wait(10)
+        assert handlers.lines == []
+        go_on.set()
+        assert handlers.logged.acquire(timeout=10)
+        services.ClientStub(channel).log("b")
+        assert handlers.logged.acquire(timeout=10)
+    assert handlers.lines == ["a", "b"]
+
+
+class Runtime(rpc.ClientStub):
+    """Calls what every server answers."""
+
+    def describe(self) -> str:
+        from rpcgen.runtime.dispatch import _Describe
+
+        return self._call(_Describe)
+
+    def health(self, service: str | None = None) -> bool:
+        from rpcgen.runtime.dispatch import _Health
+
+        return self._call(_Health, service)
+
+
+def test_every_server_describes_itself(server: rpc.Server) -> None:
+    with rpc.Channel("127.0.0.1", server.port) as channel:
+        assert Runtime(channel).describe() == services.INTERFACE.text
+
+
+def test_several_files_are_described_once_each_with_what_they_include_first(
+    handlers: services.Handlers,
+) -> None:
+    directory = services.DirectoryServerStub(services.DirectoryHandlers())
+    with (
+        rpc.ThreadServer("127.0.0.1", 0, directory, services.ServerStub(handlers)) as server,
+        rpc.Channel("127.0.0.1", server.port) as channel,
+    ):
+        assert Runtime(channel).describe() == (
+            "// file: base.idl\nservice Base {\n    string ping()\n}\n\n"
+            "// file: directory.idl\nservice Directory extends base.Base {}\n\n"
+            "// file: service.idl\nfloat divide(1: int num1, 2: int num2 = 1) => InvalidOperation\n"
+        )
+        health = Runtime(channel).health
+        assert [health(), health("Directory"), health("Base"), health(""), health("Other")] == [
+            True,
+            True,
+            True,
+            True,
+            False,
+        ]
+
+
+def test_a_method_is_answered_under_each_service_of_its_chain() -> None:
+    stub = services.DirectoryServerStub(services.DirectoryHandlers("directory"))
+    own = services.BaseServerStub(services.BaseHandlers("base"))
+    with rpc.Server("127.0.0.1", 0, stub) as server, rpc.Channel("127.0.0.1", server.port) as channel:
+        assert channel.call(services.DirectoryPingProtocol, ()) == "directory"
+        assert channel.call(services.BasePingProtocol, ()) == "directory"
+        assert channel.call(services.DirectoryClassProtocol, (rpc.DEFAULT,)) == 3
+    with rpc.Server("127.0.0.1", 0, stub, own) as server, rpc.Channel("127.0.0.1", server.port) as channel:
+        assert channel.call(services.DirectoryPingProtocol, ()) == "directory"
+        assert channel.call(services.BasePingProtocol, ()) == "base"
+
+
+def test_two_of_one_name_are_an_error(handlers: services.Handlers) -> None:
+    directory = services.DirectoryServerStub(services.DirectoryHandlers())
+    with pytest.raises(ValueError, match="both serve the service Directory: a server has one"):
+        rpc.Server("127.0.0.1", 0, directory, directory)
+    unnamed = services.ServerStub(handlers)
+    with pytest.raises(ValueError, match="both serve the method divide: a server has one"):
+        rpc.Server("127.0.0.1", 0, unnamed, unnamed)
+
+
+def test_a_service_cannot_be_the_runtime_s() -> None:
+    class Shadow(rpc.MessageProtocol[str]):
+        name = "rpc.describe"
+
+    class Stub(rpc.ServerStub):
+        protocols = (Shadow,)
+
+    class Shadowing:
+        def describe(self) -> str:
+            return ""
+
+    with pytest.raises(ValueError, match="the service name rpc is the runtime's"):
+        rpc.Server("127.0.0.1", 0, Stub(Shadowing()))
+
+
+def test_what_is_served_is_checked_when_the_server_is_made(kind: Kind) -> None:
+    with pytest.raises(TypeError, match="divide is missing"):
+        kind("127.0.0.1", 0, object())
+    with pytest.raises(TypeError, match="a server needs a stub"):
+        rpc.Server("127.0.0.1", 0)
+    with pytest.raises(TypeError, match=r"a server serves stubs, ServerStub\(Handlers\(\)\); not"):
+        rpc.Server("127.0.0.1", 0, services.Handlers())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="has no option colour"):
+        kind("127.0.0.1", 0, services.Handlers(), colour="red")  # type: ignore[call-arg]
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\xff" * 1000,
+        b"\x80\0\0\0\0\0\0\0",
+        b"\0\0\0\1a\xff\xff\xff\xff",
+        b"\0\0\0\1a\x7f\xff\xff\xff",
+        random.Random(1).randbytes(5000),
+    ],
+)
+def test_garbage_ends_its_connection_alone(
+    server: rpc.Server, caplog: pytest.LogCaptureFixture, garbage: bytes
+) -> None:
+    with raw.connection(server.port) as sock:
+        sock.sendall(garbage)
+        raw.to_the_end(sock)
+    with raw.connection(server.port) as sock:
+        sock.sendall(raw.CALL)
+        assert raw.exactly(sock, 5) == raw.RETURNED
+    assert [r.getMessage()[:24] for r in caplog.records if r.levelno > logging.INFO] == [
+        "closed the connection of"
+    ]
+
+
+def test_random_bytes_never_hurt_the_next_connection(server: rpc.Server) -> None:
+    at = random.Random(2)
+    for _ in range(100):
+        with raw.connection(server.port) as sock:
+            data = bytearray(raw.CALL)
+            for _ in range(at.randrange(1, 4)):
+                data[at.randrange(len(data))] = at.randrange(256)
+            sock.sendall(data[: at.randrange(1, len(data) + 1)])
+    with raw.connection(server.port) as sock:
+        sock.sendall(raw.CALL)
+        assert raw.exactly(sock, 5) == raw.RETURNED
+
+
+def test_a_thousand_connections_leave_nothing(server: rpc.Server) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(1000):
+        with raw.connection(server.port) as sock:
+            if number % 2:
+                sock.sendall(raw.CALL)
+                assert raw.exactly(sock, 5) == raw.RETURNED
+    with raw.connection(server.port) as sock:
+        sock.sendall(raw.CALL)
+        assert raw.exactly(sock, 5) == raw.RETURNED
+        if isinstance(server, services.Server):
+            assert len(os.listdir("/proc/self/fd")) == before + 2
+
+
+# Addresses
+
+
+def test_an_address_is_known_once_bound(kind: Kind) -> None:
+    server = kind("127.0.0.1", 0, services.Handlers())
+    with pytest.raises(RuntimeError, match="not bound yet"):
+        server.address  # noqa: B018
+    address = server.bind()
+    assert address == server.bind() == server.address
+    assert address.host == "127.0.0.1"
+    assert server.port == address.port > 0
+    assert repr(server) == f"<{kind.__name__} at tcp://127.0.0.1:{server.port}, bound>"
+    server.close()
+
+
+def test_unix_sockets(kind: Kind, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "rpc.sock"
+    with kind(f"unix://{path}", None, services.Handlers()) as server:
+        assert str(server.address) == f"unix://{path}"
+        with rpc.connect(f"unix://{path}") as channel:
+            assert services.ClientStub(channel).divide(6, 3) == 2.0
+    assert not path.exists()
+
+
+def test_a_dead_server_s_unix_socket_is_replaced_and_a_live_one_is_not(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "rpc.sock"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+        dead.listen()
+    with services.ThreadServer(f"unix://{path}", None, services.Handlers()):
+        with pytest.raises(
+            OSError, match=f"cannot listen at unix://{path}: Address already in use"
+        ) as caught:
+            services.ThreadServer(f"unix://{path}", None, services.Handlers()).bind()
+        assert caught.value.errno == errno.EADDRINUSE
+        with rpc.connect(f"unix://{path}") as channel:
+            assert services.ClientStub(channel).divide(6, 3) == 2.0
+
+
+def test_a_file_is_not_taken_for_a_socket(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "precious"
+    path.write_text("data")
+    with pytest.raises(OSError, match="a file that is no socket is there"):
+        services.ThreadServer(f"unix://{path}", None, services.Handlers()).bind()
+    assert path.read_text() == "data"
+
+
+def test_a_successor_s_unix_socket_is_left_alone(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "rpc.sock"
+    first = services.ThreadServer(f"unix://{path}", None, services.Handlers()).start()
+    path.unlink()
+    with services.ThreadServer(f"unix://{path}", None, services.Handlers()):
+        first.close()
+        assert path.exists()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_ipv6(kind: Kind) -> None:
+    with kind("::1", 0, services.Handlers()) as server:
+        assert str(server.address) == f"tcp://[::1]:{server.port}"
+        with rpc.connect(str(server.address)) as channel:
+            assert services.ClientStub(channel).divide(6, 3) == 2.0
+
+
+def test_an_address_in_use_is_named(server: rpc.Server, kind: Kind) -> None:
+    with pytest.raises(OSError, match=f"cannot listen at tcp://127.0.0.1:{server.port}: Address") as caught:
+        kind("127.0.0.1", server.port, services.Handlers()).serve()
+    assert caught.value.errno == errno.EADDRINUSE
+
+
+def test_before_it_serves_a_server_says_where(kind: Kind, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "rpcgen"), kind("127.0.0.1", 0, services.Handlers()) as server:
+        assert caplog.messages == [
+            f"serving tests.support.services.ServerStub at tcp://127.0.0.1:{server.port}, registered nowhere"
+        ]
+
+
+# Ends
+
+
+def waiting(
+    pool: concurrent.futures.ThreadPoolExecutor, server: rpc.Server, handlers: services.Handlers
+) -> concurrent.futures.Future[int]:
+    """Has a call in its handler, on a channel of its own."""
+
+    def call() -> int:
+        with rpc.connect(str(server.address)) as channel:
+            return services.ClientStub(channel).wait(5)
+
+    running = pool.submit(call)
+    assert handlers.entered.acquire(timeout=10)
+    return running
+
+
+def test_a_shutdown_lets_running_calls_end(kind: Kind, handlers: services.Handlers) -> None:
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        server = kind("127.0.0.1", 0, handlers).start()
+        with raw.connection(server.port) if kind is services.ThreadServer else socket.socket() as idle:
+            running = waiting(pool, server, handlers)
+            ending = pool.submit(server.shutdown, 20)
+            if kind is services.ThreadServer:
+                assert idle.recv(1) == b"", "idle connections are closed at once"
+            assert not ending.done()
+            handlers.go_on.set()
+            assert running.result(10) == 5
+            assert ending.result(10) is True
+        with pytest.raises(rpc.Unavailable), rpc.connect(str(server.address)) as channel:
+            services.ClientStub(channel).divide(1)
+
+
+def test_a_shutdown_ends_with_its_grace(kind: Kind, handlers: services.Handlers) -> None:
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        server = kind("127.0.0.1", 0, handlers).start()
+        running = waiting(pool, server, handlers)
+        start = time.monotonic()
+        assert server.shutdown(0.1) is False
+        assert 0.1 <= time.monotonic() - start < 5
+        with pytest.raises(rpc.ConnectionLost, match="the call may have run"):
+            running.result(10)
+        handlers.go_on.set()
+
+
+def test_a_handler_can_shut_its_server_down(kind: Kind) -> None:
+    results: list[bool] = []
+    handlers = services.Handlers(stop=lambda: results.append(served.shutdown(10)) or 7)  # type: ignore[func-returns-value]
+    served: rpc.Server = kind("127.0.0.1", 0, handlers)
+    served.bind()
+    serving = threading.Thread(target=served.serve)
+    serving.start()
+    with rpc.connect(str(served.address)) as channel:
+        assert services.ClientStub(channel).run("stop") == 7
+    serving.join(10)
+    assert not serving.is_alive()
+    assert results == [True]
+
+
+def test_ends_come_again_and_in_any_order(kind: Kind) -> None:
+    server = kind("127.0.0.1", 0, services.Handlers())
+    assert server.shutdown()
+    server.close()
+    with pytest.raises(RuntimeError, match="the server is closed: make another"):
+        server.serve()
+    bound = kind("127.0.0.1", 0, services.Handlers())
+    bound.bind()
+    bound.close()
+    started = kind("127.0.0.1", 0, services.Handlers()).start()
+    with pytest.raises(RuntimeError, match="the server serves already"):
+        started.start()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        assert list(pool.map(lambda _: started.shutdown(), range(8))) == [True] * 8
+    started.close()
+
+
+def test_health_says_no_while_it_drains(handlers: services.Handlers) -> None:
+    healthy: list[bool] = []
+
+    def act() -> int:
+        handlers.entered.release()
+        assert handlers.go_on.wait(20)
+        healthy.append(served._dispatcher.health(None))
+        return 1
+
+    handlers.actions["act"] = act
+    served = services.ThreadServer("127.0.0.1", 0, handlers).start()
+    with rpc.connect(str(served.address)) as channel, concurrent.futures.ThreadPoolExecutor() as pool:
+        running = pool.submit(services.ClientStub(channel).run, "act")
+        assert handlers.entered.acquire(timeout=10)
+        ending = pool.submit(served.shutdown, 10)
+        while served._dispatcher.serving:
+            time.sleep(0.001)
+        handlers.go_on.set()
+        assert running.result(10) == 1
+        assert ending.result(10)
+    assert healthy == [False]
+
+
+SERVE = """
+import signal, sys, threading
+from tests.support import services
+class Handlers(services.Handlers):
+    def wait(self, number):
+        print("entered", flush=True)
+        threading.Event().wait(float(number))
+        return number
+server = getattr(services, sys.argv[1])("127.0.0.1", 0, Handlers(), grace=20)
+print(server.bind().port, flush=True)
+before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+try:
+    server.serve()
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+print("ended", flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_server_gracefully(kind: Kind, number: signal.Signals) -> None:
+    with processes.python(SERVE, kind.__name__) as process, concurrent.futures.ThreadPoolExecutor() as pool:
+        port = int(processes.line(process))
+        with rpc.Channel("127.0.0.1", port) as channel:
+            running = pool.submit(services.ClientStub(channel).wait, 1)
+            assert processes.line(process) == "entered"
+            process.send_signal(number)
+            assert running.result(20) == 1
+        assert processes.line(process) == "ended"
+        assert process.wait(10) == 0
+
+
+def test_a_second_signal_ends_a_server_at_once(kind: Kind) -> None:
+    with processes.python(SERVE, kind.__name__) as process, concurrent.futures.ThreadPoolExecutor() as pool:
+        port = int(processes.line(process))
+        with rpc.Channel("127.0.0.1", port) as channel:
+            running = pool.submit(services.ClientStub(channel).wait, 30)
+            assert processes.line(process) == "entered"
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)  # another one: two of a kind may come as one
+            with pytest.raises(rpc.ConnectionLost):
+                running.result(20)
+        assert process.wait(10) == 0
