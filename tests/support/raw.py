@@ -28,10 +28,10 @@ def call(name: str, arguments: bytes = b"") -> bytes:
 
 def exactly(sock: socket.socket, size: int) -> bytes:
     """Receives so many bytes; fewer if the connection ends."""
-    data = b""
+    data = bytearray()
     while len(data) < size and (more := sock.recv(size - len(data))):
         data += more
-    return data
+    return bytes(data)
 
 
 def to_the_end(sock: socket.socket) -> bytes:

@@ -95,18 +95,18 @@ class Connection:
         set_timeout(sock, socket.SO_RCVTIMEO, QUIET)
         set_timeout(sock, socket.SO_SNDTIMEO, QUIET)
 
-    def serve(self, dispatcher: Dispatcher, crowded: collections.abc.Callable[[], bool]) -> Next:
+    def serve(self, dispatcher: Dispatcher, waiting: collections.abc.Callable[[], int]) -> Next:
         """Answers calls while they follow each other.
 
         Args:
             dispatcher: Answers them.
-            crowded: Says after each answer whether the thread has more urgent things to do.
+            waiting: Says after each answer how many others wait for a thread.
 
         Returns:
             What the connection needs now.
         """
         try:
-            return self._serve(dispatcher, crowded)
+            return self._serve(dispatcher, waiting)
         except ProtocolError as error:
             _log.warning("closed the connection of %s: %s", self.peer, error.problem)
             self._refuse(error.problem)
@@ -114,7 +114,7 @@ class Connection:
             _log.debug("lost the connection of %s: %s", self.peer, error)
         return Next.END
 
-    def _serve(self, dispatcher: Dispatcher, crowded: collections.abc.Callable[[], bool]) -> Next:
+    def _serve(self, dispatcher: Dispatcher, waiting: collections.abc.Callable[[], int]) -> Next:
         reader, answers = self._reader, dispatcher.answers
         receive, send = self.sock.recv, self.sock.send
         if self._unsent is not None:
@@ -141,8 +141,8 @@ class Connection:
                         return stuck
                 elif work is not None:
                     work()
-                call = reader.next_call()
-                if crowded():
+                call = reader.next_call() if reader.waiting else None
+                if waiting() or not dispatcher.serving:
                     self._call = call
                     return self._wait_for_bytes() if call is None else Next.THREAD
             try:
@@ -151,8 +151,7 @@ class Connection:
                 return self._wait_for_bytes()
             if not data:
                 return Next.END
-            reader.feed(data)
-            call = reader.next_call()
+            call = reader.take(data)
             if call is not None:
                 self.began = None
                 size = _FIRST_READ
@@ -164,7 +163,7 @@ class Connection:
                 size = _LATER_READ
 
     def _wait_for_bytes(self) -> Next:
-        if not self._reader.pending:
+        if not self._reader.waiting:
             self.began = None
         elif self._is_late("send a call"):
             return Next.END
@@ -197,7 +196,10 @@ class Connection:
         late = now - self.began > self.limits.receive_time
         if late:
             _log.warning(
-                "closed the connection of %s: it took over %g s to %s", self.peer, now - self.began, what
+                "closed the connection of %s: it took over %g s to %s",
+                self.peer,
+                self.limits.receive_time,
+                what,
             )
         return late
 
@@ -209,7 +211,7 @@ class Connection:
     def is_overdue(self) -> bool:
         """Says whether a waiting connection has used up its time; logs it if it was in a message."""
         if self.began is not None:
-            return self._is_late("send a call or take a reply")
+            return self._is_late("take a reply" if self.is_sending else "send a call")
         return time.monotonic() - self.since > self.limits.idle_time
 
     def _refuse(self, problem: str) -> None:

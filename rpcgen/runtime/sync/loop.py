@@ -30,6 +30,9 @@ _NO_ROOM = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _PAUSE = 0.25
 """Seconds without accepting once descriptors or memory have run out."""
 
+_SILENCE = 60.0
+"""Seconds in which the log does not repeat that there is no room."""
+
 _EVENTS = {Next.BYTES: selectors.EVENT_READ, Next.ROOM: selectors.EVENT_WRITE}
 
 
@@ -52,7 +55,7 @@ class Loop:
         self._limits = limits
         self._most = limits.connections if max_workers else 1
         self._workers = Workers(max_workers, name, self._serve) if max_workers else None
-        self._nobody_waits = self._workers.nobody_waits if self._workers is not None else _nobody_waits
+        self._waiting = self._workers.waiting if self._workers is not None else int
         self._lock = threading.Lock()
         self._connections: set[Connection] = set()
         self._selector = selectors.DefaultSelector()
@@ -62,7 +65,7 @@ class Loop:
         self._selector.register(self._woken, selectors.EVENT_READ)
         self._accepting = False
         self._resume = 0.0
-        self._said_full = False
+        self._say_again = 0.0
         self._end: float | None = None
         """When draining ends; None while serving."""
         self._askers = 0
@@ -148,9 +151,6 @@ class Loop:
         with contextlib.suppress(OSError):  # it is awake, or has ended
             self._waker.send(b"\0")
 
-    def _is_crowded(self) -> bool:
-        return self._end is not None or not self._nobody_waits()
-
     def _is_done(self) -> bool:
         if self._end is None:
             return False
@@ -195,7 +195,6 @@ class Loop:
             if len(self._connections) >= self._most:
                 self._refuse(sock)
                 continue
-            self._said_full = False
             try:
                 connection = Connection(sock, _peer(where), self._limits)
             except OSError:
@@ -205,9 +204,10 @@ class Loop:
             self._give_back(connection, Next.BYTES)
 
     def _say_full(self, what: str) -> None:
-        if not self._said_full:
-            self._said_full = True
-            _log.error("%s (%d are open; said once until it passes)", what, len(self._connections))
+        now = time.monotonic()
+        if now >= self._say_again:
+            self._say_again = now + _SILENCE
+            _log.error("%s (%d are open; said once a minute)", what, len(self._connections))
 
     def _refuse(self, sock: socket.socket) -> None:
         self._say_full("refused a connection: the limit of connections is reached")
@@ -228,7 +228,7 @@ class Loop:
         connection.state = State.SERVED
         then = Next.END
         try:
-            then = connection.serve(self._dispatcher, self._is_crowded)
+            then = connection.serve(self._dispatcher, self._waiting)
         except KeyboardInterrupt:
             if threading.current_thread() is self._thread:
                 raise
@@ -295,7 +295,3 @@ class Loop:
 
 def _peer(where: object) -> str:
     return f"{where[0]}:{where[1]}" if isinstance(where, tuple) else "a Unix socket"
-
-
-def _nobody_waits() -> bool:
-    return True

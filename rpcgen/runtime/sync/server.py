@@ -190,6 +190,10 @@ class Server:
         self.shutdown(self._grace)
 
     def _begin(self) -> Loop:
+        # A server must not have to load modules once it has run out of descriptors.
+        import difflib  # noqa: F401
+
+        import rpcgen.runtime.wire.compiled  # noqa: F401
         from rpcgen.runtime.sync.loop import Loop
 
         self.bind()

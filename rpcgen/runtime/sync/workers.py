@@ -34,8 +34,8 @@ class Workers:
         self._threads: list[threading.Thread] = []
         self._free = 0
         """Threads that wait; below 0, connections that wait."""
-        self.nobody_waits = self._queue.empty
-        """Says whether every connection that needs a thread has one."""
+        self.waiting = self._queue.qsize
+        """Says how many connections need a thread and have none."""
 
     def hand(self, connection: Connection) -> None:
         """Gives a connection to the next free thread; starts one if none is free and there may be more."""
