@@ -168,7 +168,7 @@ class BaseServer(rpc.Server):
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None,
         handlers: BaseHandlers,
         **options: typing.Unpack[rpc.ServerOptions],
     ) -> None:
@@ -181,7 +181,7 @@ class BaseThreadServer(rpc.ThreadServer):
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None,
         handlers: BaseHandlers,
         **options: typing.Unpack[rpc.ThreadServerOptions],
     ) -> None:

@@ -753,7 +753,7 @@ class DirectoryServer(rpc.Server):
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None,
         handlers: DirectoryHandlers,
         **options: typing.Unpack[rpc.ServerOptions],
     ) -> None:
@@ -766,7 +766,7 @@ class DirectoryThreadServer(rpc.ThreadServer):
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None,
         handlers: DirectoryHandlers,
         **options: typing.Unpack[rpc.ThreadServerOptions],
     ) -> None:
@@ -799,7 +799,7 @@ class ArchiveServer(rpc.Server):
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None,
         handlers: ArchiveHandlers,
         **options: typing.Unpack[rpc.ServerOptions],
     ) -> None:
@@ -812,7 +812,7 @@ class ArchiveThreadServer(rpc.ThreadServer):
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None,
         handlers: ArchiveHandlers,
         **options: typing.Unpack[rpc.ThreadServerOptions],
     ) -> None:
@@ -835,7 +835,7 @@ class Server(rpc.Server):
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None,
         handlers: Handlers,
         **options: typing.Unpack[rpc.ServerOptions],
     ) -> None:
@@ -848,7 +848,7 @@ class ThreadServer(rpc.ThreadServer):
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None,
         handlers: Handlers,
         **options: typing.Unpack[rpc.ThreadServerOptions],
     ) -> None:

@@ -78,7 +78,7 @@ class Server(rpc.Server):
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None,
         handlers: Handlers,
         **options: typing.Unpack[rpc.ServerOptions],
     ) -> None:
@@ -91,7 +91,7 @@ class ThreadServer(rpc.ThreadServer):
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None,
         handlers: Handlers,
         **options: typing.Unpack[rpc.ThreadServerOptions],
     ) -> None:

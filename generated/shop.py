@@ -589,7 +589,7 @@ class CatalogueServer(rpc.Server):
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None,
         handlers: CatalogueHandlers,
         **options: typing.Unpack[rpc.ServerOptions],
     ) -> None:
@@ -602,7 +602,7 @@ class CatalogueThreadServer(rpc.ThreadServer):
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None,
         handlers: CatalogueHandlers,
         **options: typing.Unpack[rpc.ThreadServerOptions],
     ) -> None:
@@ -634,7 +634,7 @@ class OrdersServer(rpc.Server):
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None,
         handlers: OrdersHandlers,
         **options: typing.Unpack[rpc.ServerOptions],
     ) -> None:
@@ -647,7 +647,7 @@ class OrdersThreadServer(rpc.ThreadServer):
     def __init__(
         self,
         host: str,
-        port: int,
+        port: int | None,
         handlers: OrdersHandlers,
         **options: typing.Unpack[rpc.ThreadServerOptions],
     ) -> None:

@@ -77,7 +77,7 @@ class Services:
         parameters = [
             "self",
             "host: str",
-            "port: int",
+            "port: int | None",
             f"handlers: {names['Handlers']}",
             f"**options: typing.Unpack[rpc.{kind}Options]",
         ]
