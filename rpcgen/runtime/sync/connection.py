@@ -100,7 +100,7 @@ class Connection:
 
         Args:
             dispatcher: Answers them.
-            waiting: Says after each answer how many others wait for a thread.
+            waiting: Says after each answer whether others wait for the thread.
 
         Returns:
             What the connection needs now.

@@ -55,7 +55,6 @@ class Loop:
         self._limits = limits
         self._most = limits.connections if max_workers else 1
         self._workers = Workers(max_workers, name, self._serve) if max_workers else None
-        self._waiting = self._workers.waiting if self._workers is not None else int
         self._lock = threading.Lock()
         self._connections: set[Connection] = set()
         self._selector = selectors.DefaultSelector()
@@ -228,7 +227,8 @@ class Loop:
         connection.state = State.SERVED
         then = Next.END
         try:
-            then = connection.serve(self._dispatcher, self._waiting)
+            urge = int if self._workers is None else self._workers.urge(len(self._connections))
+            then = connection.serve(self._dispatcher, urge)
         except KeyboardInterrupt:
             if threading.current_thread() is self._thread:
                 raise

@@ -34,8 +34,6 @@ class Workers:
         self._threads: list[threading.Thread] = []
         self._free = 0
         """Threads that wait; below 0, connections that wait."""
-        self.waiting = self._queue.qsize
-        """Says how many connections need a thread and have none."""
 
     def hand(self, connection: Connection) -> None:
         """Gives a connection to the next free thread; starts one if none is free and there may be more."""
@@ -67,6 +65,19 @@ class Workers:
             self._serve(connection)
             with self._lock:
                 self._free += 1
+
+    def urge(self, connections: int) -> collections.abc.Callable[[], int]:
+        """Gives what tells a thread, after each call, whether to leave a connection that may go on.
+
+        Args:
+            connections: That are open. While there are no more than threads, only one that waits
+                already counts: each can have a thread to itself.
+        """
+        return self._queue.qsize if connections <= self._most else self._are_short
+
+    def _are_short(self) -> int:
+        """Says whether the next connection with a call would have to wait."""
+        return self._free <= 0 and len(self._threads) >= self._most
 
     def ours(self) -> bool:
         """Says whether the thread that asks is one of these: a handler's."""
