@@ -1,0 +1,110 @@
+"""The original tutorial's programs on a generated module: server, client, and both by hand."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from generated import service
+from generated.service import (
+    Channel,
+    ClientStub,
+    DivideProtocol,
+    InvalidOperation,
+    MethodProtocol,
+    ThreadServer,
+)
+from rpcgen import runtime as rpc
+from tests.support import processes
+
+SERVER = """
+from generated.service import InvalidOperation, ThreadServer
+
+class Handlers:
+    @staticmethod
+    def divide(num1, num2=1):
+        if num2 == 0:
+            raise InvalidOperation()
+        return num1 / num2
+
+server = ThreadServer("127.0.0.1", 0, Handlers)
+print(server.bind().port, flush=True)
+server.serve()
+"""
+
+
+def read_name(conn: socket.socket) -> str | None:
+    """Gives the next call's method; None at the end of the connection."""
+    try:
+        return MethodProtocol(conn).get_method_name()
+    except rpc.ConnectionLost:
+        return None
+
+
+def test_the_tutorial_s_server_and_client() -> None:
+    with processes.python(SERVER) as process:
+        with Channel("127.0.0.1", int(processes.line(process))) as channel:
+            stub = ClientStub(channel)
+            assert [stub.divide(200, 100), stub.divide(200), stub.divide(num1=3, num2=4)] == [
+                2.0,
+                200.0,
+                0.75,
+            ]
+            with pytest.raises(InvalidOperation, match="invalid operation"):
+                stub.divide(1, 0)
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_the_tutorial_s_server_written_by_hand() -> None:
+    proto = DivideProtocol()
+
+    def serve(conn: socket.socket) -> None:
+        with conn:
+            while (name := read_name(conn)) is not None:
+                assert name == "divide"
+                args = proto.args_decode(conn)
+                try:
+                    result: object = args["num1"] / args["num2"]
+                except ZeroDivisionError:
+                    result = InvalidOperation("no")
+                conn.sendall(proto.result_encode(result))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=lambda: serve(listener.accept()[0]))
+        thread.start()
+        with Channel("127.0.0.1", listener.getsockname()[1]) as channel:
+            stub = ClientStub(channel)
+            assert stub.divide(200, 100) == 2.0
+            with pytest.raises(InvalidOperation, match="no"):
+                stub.divide(1, 0)
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_the_tutorial_s_client_written_by_hand() -> None:
+    class Handlers:
+        @staticmethod
+        def divide(num1: int, num2: int) -> float:
+            return num1 / num2
+
+    proto = DivideProtocol()
+    with (
+        ThreadServer("127.0.0.1", 0, Handlers) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as conn,
+    ):
+        for number in range(3):
+            conn.sendall(proto.args_encode(number))
+            assert proto.result_decode(conn) == number
+        conn.sendall(proto.args_encode(1, 0))
+        fault = proto.result_decode(conn)
+        assert isinstance(fault, rpc.RemoteFault)
+        assert fault.code is rpc.FaultCode.INTERNAL
+
+
+def test_a_program_needs_the_generated_module_alone() -> None:
+    assert {"ThreadServer", "Server", "ClientStub", "Channel", "InvalidOperation", "MethodProtocol"} <= set(
+        dir(service)
+    )
