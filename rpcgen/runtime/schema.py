@@ -240,5 +240,5 @@ class Enum(enum.IntEnum):
             self._name_ and f"{type(self).__name__}.{self._name_}"
         ) or f"{type(self).__name__}({self._value_})"
 
-    def __reduce_ex__(self, protocol: typing.SupportsIndex) -> tuple[object, ...]:
+    def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
         return (type(self).from_wire, (self._value_,))

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import collections
 import os
-import time
 import typing
+from time import monotonic
 
 from rpcgen.runtime.address import Address
 from rpcgen.runtime.errors import (
@@ -19,11 +19,9 @@ from rpcgen.runtime.errors import (
     Cancelled,
     ConnectionLost,
     DeadlineExceeded,
-    EncodeError,
     FaultCode,
     RemoteException,
     RemoteFault,
-    RpcError,
     Unavailable,
 )
 from rpcgen.runtime.options import checked_timeout, current_deadline
@@ -36,7 +34,6 @@ if typing.TYPE_CHECKING:
     import types
 
     from rpcgen.runtime.stubs import MessageProtocol
-    from rpcgen.runtime.wire.plain import MethodCodec
 
 TRUSTED = 0.001
 """Seconds after its last call began in which an idle connection is used without a look at it."""
@@ -127,37 +124,64 @@ class Channel:
             ConnectionLost, DeadlineExceeded, Cancelled: The call may have run, or be running.
             ProtocolError: The reply is not one.
         """
-        codec = protocol.codec()
+        # Every function, branch and attribute on the way of a usual call was measured: hence no
+        # smaller functions here, and no call of protocol.codec(), which fills the attribute.
         try:
+            codec = protocol.__dict__.get("_codec") or protocol.codec()
             message = codec.encode_call(args, self._limits)
-        except EncodeError as error:
-            error.peer = str(self.address)
-            raise
-        now = time.monotonic()
-        end = current_deadline.get()
-        if timeout is None:
-            timeout = protocol.timeout
+            now = monotonic()
+            end = current_deadline.get()
             if timeout is None:
-                timeout = self._timeout
-        wait = 0.0
-        if end is not None:
-            wait = end - now
-            if timeout is not None and timeout < wait:
-                wait, end = timeout, now + timeout
-        elif timeout is not None:
-            wait, end = timeout, now + timeout
-        try:
-            if end is not None and wait <= 0:
-                raise DeadlineExceeded("the time was up before the call was sent")
+                timeout = protocol.timeout
+                if timeout is None:
+                    timeout = self._timeout
+            if timeout is not None and (end is None or now + timeout < end):
+                end = now + timeout
+            wait = 0.0
+            if end is not None:
+                wait = end - now
+                if wait <= 0:
+                    raise DeadlineExceeded("the time was up before the call was sent")
             if self._forks != _forks:
                 self._leave_to_parent()
-            if self._turns is not None:
-                self._take_turn(self._turns, wait)
+            turns = self._turns
+            if turns is not None:
+                self._take_turn(turns, wait)
             try:
-                return self._exchange(message, codec, now, end, wait)
+                while True:
+                    try:
+                        connection = self._idle.pop()
+                    except IndexError:
+                        connection, wait = self._connect(end)
+                    else:
+                        if now - connection.used > TRUSTED and not self._usable(connection, now):
+                            self._drop(connection)
+                            continue
+                    connection.used = now
+                    try:
+                        result = connection.exchange(message, codec, self._limits, end, wait)
+                    except Unavailable:
+                        self._drop(connection)
+                        if connection.fresh or self._closed:
+                            raise
+                        continue  # an old connection, closed by the server meanwhile: the call has not run
+                    except BaseException:
+                        self._drop(connection)
+                        raise
+                    if connection.kind != RETURNED and _is_unavailable(result):
+                        # A server that is full says so unasked and closes.
+                        self._drop(connection)
+                        raise Unavailable(result.message) from result
+                    connection.fresh = False
+                    self._idle.append(connection)
+                    if self._closed or len(self._idle) > 1:
+                        self._tidy(now)
+                    if connection.kind != RETURNED:
+                        raise result
+                    return result
             finally:
-                if self._turns is not None:
-                    self._turns.release()
+                if turns is not None:
+                    turns.release()
         except CallError as error:
             error.method = protocol.name
             error.peer = str(self.address)
@@ -170,56 +194,8 @@ class Channel:
             error.add_note(f"raised by {protocol.name} at {self.address}")
             raise
 
-    def _exchange(
-        self, message: bytes, codec: MethodCodec, now: float, end: float | None, wait: float
-    ) -> typing.Any:
-        while True:
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                connection = self._connect(end)
-                if end is not None:
-                    wait = end - time.monotonic()
-                    if wait <= 0:
-                        self._idle.append(connection)
-                        raise DeadlineExceeded(
-                            "the time was up once connected; the call was not sent"
-                        ) from None
-            else:
-                if now - connection.used > TRUSTED and not self._usable(connection, now):
-                    self._drop(connection)
-                    continue
-            connection.used = now
-            try:
-                result = connection.exchange(message, codec, self._limits, end, wait)
-            except Unavailable:
-                self._drop(connection)
-                if connection.fresh or self._closed:
-                    raise
-                continue  # an old connection, closed by the server meanwhile: the call has not run
-            except BaseException:
-                self._drop(connection)
-                raise
-            if connection.kind == RETURNED:
-                connection.fresh = False
-                self._idle.append(connection)
-                if self._closed or len(self._idle) > 1:
-                    self._tidy(now)
-                return result
-            self._raise(result, connection, now)
-
-    def _raise(self, error: RpcError, connection: Connection, now: float) -> typing.NoReturn:
-        if isinstance(error, RemoteFault) and error.code is FaultCode.UNAVAILABLE:
-            # A server that is full says so unasked and closes.
-            self._drop(connection)
-            raise Unavailable(error.message) from error
-        connection.fresh = False
-        self._idle.append(connection)
-        if self._closed or len(self._idle) > 1:
-            self._tidy(now)
-        raise error
-
-    def _connect(self, end: float | None) -> Connection:
+    def _connect(self, end: float | None) -> tuple[Connection, float]:
+        """Gives a new connection, and the seconds that are left then (0: no deadline)."""
         if self._closed:
             raise Unavailable("the channel is closed; the call was not sent")
         connection = Connection(dial(self.address, end))
@@ -227,7 +203,13 @@ class Channel:
         if self._closed:
             self._drop(connection)
             raise Unavailable("the channel is closed; the call was not sent")
-        return connection
+        if end is None:
+            return connection, 0.0
+        wait = end - monotonic()
+        if wait <= 0:
+            self._idle.append(connection)
+            raise DeadlineExceeded("the time was up once connected; the call was not sent")
+        return connection, wait
 
     def _take_turn(self, turns: threading.Semaphore, wait: float) -> None:
         if not turns.acquire(timeout=wait or None):
@@ -281,3 +263,7 @@ class Channel:
 
     def __repr__(self) -> str:
         return f"<{'closed ' if self._closed else ''}channel to {self.address}>"
+
+
+def _is_unavailable(error: object) -> typing.TypeGuard[RemoteFault]:
+    return isinstance(error, RemoteFault) and error.code is FaultCode.UNAVAILABLE

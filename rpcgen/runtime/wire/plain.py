@@ -1,8 +1,9 @@
 """Plain messages: one method's calls and replies, and the server's end of a connection.
 
-``MethodCodec`` answers each kind of message with a function compiled for the method when it
-is first needed; what that function does not expect goes to the readable reference, which
-gives the right result or the right error. A C core takes the place of ``compiled`` alone.
+``MethodCodec`` answers each kind of message with a function compiled for the method, once it
+has been needed a few times: a program of few calls ends sooner without. What that function
+does not expect goes to the readable reference, which gives the right result or the right
+error. A C core takes the place of ``compiled`` alone.
 """
 
 from __future__ import annotations
@@ -23,9 +24,13 @@ if typing.TYPE_CHECKING:
 UNDECIDED: typing.Any = type("_Undecided", (), {"__slots__": (), "__repr__": lambda self: "UNDECIDED"})()
 """What ``quick_reply`` gives where the data is not one whole reply without surprises."""
 
+FEW = 2
+"""So many messages of a kind are left to the reference: compiling takes as long as 100 of them."""
+
 _u32 = struct.Struct(">I").unpack_from
 
 _FRAMED = b"\xc1"
+_SHORT = bytes(3)
 
 
 class MethodCodec(ReferenceCodec):
@@ -34,7 +39,7 @@ class MethodCodec(ReferenceCodec):
     See ``ReferenceCodec`` for the arguments, and for what its methods promise: they are the same.
     """
 
-    # Each of these is replaced in the instance by the compiled function, at its first call.
+    # Each of these is replaced in the instance by the compiled function.
 
     def encode_call(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
         return self._compiled("encode_call")(args, limits)  # type: ignore[no-any-return]
@@ -70,9 +75,13 @@ class MethodCodec(ReferenceCodec):
         # A caller that took the bound method before its first call comes here each time.
         function = self.__dict__.get(message)
         if function is None:
+            slow = _undecided if message == "quick_reply" else getattr(super(), message)
+            uses = self.__dict__[f"{message} uses"] = self.__dict__.get(f"{message} uses", 0) + 1
+            if uses <= FEW:
+                return typing.cast("collections.abc.Callable[..., typing.Any]", slow)
+
             from rpcgen.runtime.wire import compiled
 
-            slow = _undecided if message == "quick_reply" else getattr(super(), message)
             function = self.__dict__[message] = compiled.message(self, message, slow)
         return typing.cast("collections.abc.Callable[..., typing.Any]", function)
 
@@ -97,25 +106,45 @@ class CallReader:
             anything is taken for it.
     """
 
-    __slots__ = ("_chunks", "_limits", "_needs", "_pos", "_waiting")
+    __slots__ = ("_chunks", "_limits", "_needs", "_pos", "waiting")
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._chunks: list[bytes] = []
         self._pos = 0  # in the first chunk; more than one chunk only while a call is not whole
-        self._waiting = 0
+        self.waiting = 0
+        """As ``pending``; plain, because servers ask it after each call."""
         self._needs = 8
 
     @property
     def pending(self) -> int:
-        """Bytes that have come of a call that is not whole yet."""
-        return self._waiting
+        """Bytes that have come and are not taken out: of the next call, or several."""
+        return self.waiting
+
+    def take(self, data: bytes) -> tuple[str, bytes] | None:
+        """Does what ``feed`` and then ``next_call`` do; quick where the data is exactly one call.
+
+        Raises:
+            ProtocolError: As ``next_call``.
+        """
+        # A name of at most 255 bytes has a length of three zero bytes and one.
+        if not self.waiting and data[:3] == _SHORT and len(data) > 8:
+            begin = data[3] + 8
+            if begin <= len(data) <= self._limits.message and data[3] <= self._limits.name:
+                (block,) = _u32(data, begin - 4)
+                if begin + block == len(data):
+                    try:
+                        return data[4 : begin - 4].decode(), data[begin:]
+                    except UnicodeDecodeError:
+                        pass
+        self.feed(data)
+        return self.next_call()
 
     def feed(self, data: bytes) -> None:
         """Takes what was received; it must not be changed afterwards."""
         if data:
             self._chunks.append(data)
-            self._waiting += len(data)
+            self.waiting += len(data)
 
     def next_call(self) -> tuple[str, bytes] | None:
         """Takes the next call out.
@@ -126,18 +155,18 @@ class CallReader:
         Raises:
             ProtocolError: The bytes are no calls; nothing more can be read from the connection.
         """
-        while self._waiting >= self._needs:
+        while self.waiting >= self._needs:
             data, pos = self._joined(), self._pos
             (name,) = _u32(data, pos)
             if name > self._limits.name:
                 raise self._unframed(data, pos, name)
-            if self._waiting < name + 8:
+            if self.waiting < name + 8:
                 self._needs = name + 8
                 return None
             begin = pos + 4 + name
             (block,) = _u32(data, begin)
             size = name + block + 8
-            if size > self._waiting:
+            if size > self.waiting:
                 if size > self._limits.message:
                     raise _too_large(size, self._limits)
                 self._needs = size
@@ -145,7 +174,7 @@ class CallReader:
             if size > self._limits.message:
                 raise _too_large(size, self._limits)
             return self._taken(data, pos, begin, pos + size)
-        if self._waiting and self._chunks[0][self._pos : self._pos + 1] == _FRAMED:
+        if self.waiting and self._chunks[0][self._pos : self._pos + 1] == _FRAMED:
             raise self._unframed(self._chunks[0], self._pos, 0)
         return None
 
@@ -162,10 +191,10 @@ class CallReader:
         self._needs = 8
         if end == len(data):
             self._chunks.clear()
-            self._pos = self._waiting = 0
+            self._pos = self.waiting = 0
         else:
             self._pos = end
-            self._waiting = len(data) - end
+            self.waiting = len(data) - end
         try:
             return str(data[pos + 4 : begin], "utf-8"), bytes(data[begin + 4 : end])
         except UnicodeDecodeError:

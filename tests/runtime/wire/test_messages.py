@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rpcgen import runtime as rpc
+from rpcgen.runtime.wire import plain
 from rpcgen.runtime.wire.codec import ReferenceCodec
 from rpcgen.runtime.wire.plain import UNDECIDED, MethodCodec, encode_fault
 from tests.support.schemas import enum_class, exception_class, methods, normal, struct_class, union_class
@@ -480,3 +481,13 @@ def test_no_struct_no_msgspec() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert ran.stdout == "[]\n"
+
+
+def test_the_first_messages_are_the_reference_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program of few calls does not pay for compiling; the bytes are the same before and after."""
+    monkeypatch.setattr(plain, "FEW", 2)
+    codec, made = MethodCodec(*DIVIDE), []
+    for _ in range(4):
+        made.append(codec.encode_call((200, 1)))
+        assert ("encode_call" in vars(codec)) == (len(made) > 2)
+    assert len(set(made)) == 1

@@ -63,7 +63,11 @@ DEEP: list[tuple[Type, typing.Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("returns", "value"), DEEP, ids=lambda part: repr(part)[:40])
+@pytest.mark.parametrize(
+    ("returns", "value"),
+    DEEP,
+    ids=lambda part: type(part).__name__ if isinstance(part, set) else repr(part)[:40],
+)
 @pytest.mark.parametrize("buffer", [bytes, bytearray, memoryview])
 def test_byte_by_byte_takes_as_many_steps_as_at_once(
     returns: Type, value: typing.Any, buffer: typing.Any

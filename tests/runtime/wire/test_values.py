@@ -22,6 +22,11 @@ from tests.support.schemas import normal, struct_class, union_class
 UTC = datetime.UTC
 
 
+def identify(part: object) -> str:
+    """Names a parameter the same in every process: a set's order and an address differ."""
+    return type(part).__name__ if isinstance(part, (set, memoryview)) else shown(part)[:40]
+
+
 class Kind(rpc.Enum):
     HOME = 0
     WORK = 1
@@ -103,7 +108,7 @@ VALUES: list[tuple[Type, typing.Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("type_", "value", "written"), VALUES, ids=lambda part: shown(part)[:40])
+@pytest.mark.parametrize(("type_", "value", "written"), VALUES, ids=identify)
 def test_bytes_both_ways(type_: Type, value: typing.Any, written: str) -> None:
     message = b"\x01" + bytes.fromhex(written)
     for codec in codecs(type_):
@@ -134,7 +139,7 @@ ACCEPTED: list[tuple[Type, typing.Any, typing.Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("type_", "value", "expected"), ACCEPTED, ids=lambda part: shown(part)[:40])
+@pytest.mark.parametrize(("type_", "value", "expected"), ACCEPTED, ids=identify)
 def test_other_python_values_are_accepted(type_: Type, value: typing.Any, expected: typing.Any) -> None:
     for codec in codecs(type_):
         assert normal(codec.decode_reply(codec.encode_reply(value))) == normal(expected)
@@ -201,7 +206,7 @@ REFUSED: list[tuple[Type, typing.Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("type_", "value", "words"), REFUSED, ids=lambda part: shown(part)[:40])
+@pytest.mark.parametrize(("type_", "value", "words"), REFUSED, ids=identify)
 def test_values_that_are_refused(type_: Type, value: typing.Any, words: str) -> None:
     for codec in codecs(type_):
         with pytest.raises(rpc.EncodeError) as caught:
@@ -257,7 +262,7 @@ MALFORMED: list[tuple[Type, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("type_", "written", "words"), MALFORMED, ids=lambda part: shown(part)[:40])
+@pytest.mark.parametrize(("type_", "written", "words"), MALFORMED, ids=identify)
 def test_bytes_that_are_refused(type_: Type, written: str, words: str) -> None:
     for codec in codecs(type_):
         with pytest.raises(rpc.DecodeError) as caught:
