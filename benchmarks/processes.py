@@ -27,12 +27,13 @@ class Bench:
 
     Args:
         folder: An empty one.
+        also: Distributions that its Python finds beside rpcgen's own requirements.
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, also: typing.Sequence[str] = ()) -> None:
         self.folder = folder
         self._bytecode = folder / "bytecode"
-        self._python = environments.make(folder / "environment", "jinja2", "lark", "msgspec")
+        self._python = environments.make(folder / "environment", "jinja2", "lark", "msgspec", *also)
         self._grpc_python = self._python
         if grpc_installed():
             self._grpc_python = environments.make(folder / "grpc", "grpcio", "grpcio-tools")

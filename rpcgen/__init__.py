@@ -10,8 +10,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # type checkers know the name; typing itself would cost a client 4 ms
 if TYPE_CHECKING:
-    from rpcgen.loading import IdlError as IdlError
-    from rpcgen.loading import load as load
+    from rpcgen.loading import IdlError as IdlError, load as load
 else:
 
     def __getattr__(name: str) -> object:

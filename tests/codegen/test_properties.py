@@ -11,8 +11,7 @@ import types
 import typing
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from rpcgen.codegen import docstrings, generate, literals
 from rpcgen.codegen.names import MODULE_LEVEL

@@ -8,8 +8,7 @@ import time
 import typing
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from rpcgen.compiler import compile_text, parser
 from rpcgen.compiler.diagnostics import Report

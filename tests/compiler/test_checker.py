@@ -10,8 +10,7 @@ import time
 import uuid
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from rpcgen.compiler import checker, compile_text, model
 from rpcgen.compiler.diagnostics import Report

@@ -11,8 +11,7 @@ import threading
 import warnings
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from rpcgen import runtime as rpc
 from tests.support import services

@@ -6,9 +6,8 @@ import socket
 import threading
 
 import pytest
-
-from generated import service
-from generated.service import (
+import service
+from service import (
     Channel,
     ClientStub,
     DivideProtocol,
@@ -16,11 +15,12 @@ from generated.service import (
     MethodProtocol,
     ThreadServer,
 )
+
 from rpcgen import runtime as rpc
 from tests.support import processes
 
 SERVER = """
-from generated.service import InvalidOperation, ThreadServer
+from service import InvalidOperation, ThreadServer
 
 class Handlers:
     @staticmethod

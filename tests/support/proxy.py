@@ -23,6 +23,8 @@ class Proxy:
         self._threads: list[threading.Thread] = []
         self.port: int = self._listener.getsockname()[1]
         self.swallows_replies = False
+        self.cuts_replies_after: int | None = None
+        """Bytes of the next reply, after which its connection ends."""
         self.piece = 65536
         """Bytes that it passes on at once."""
         self.accepted = 0
@@ -72,6 +74,13 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 if self.swallows_replies and not from_client:
+                    continue
+                cut = None if from_client else self.cuts_replies_after
+                if cut is not None:
+                    target.sendall(data[:cut])
+                    self.cuts_replies_after = cut = max(0, cut - len(data))
+                    if not cut:
+                        break
                     continue
                 for start in range(0, len(data), self.piece):
                     target.sendall(data[start : start + self.piece])

@@ -11,8 +11,7 @@ import time
 import typing
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.sync import channel as channel_module

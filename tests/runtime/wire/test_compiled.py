@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import typing
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.wire.plain import UNDECIDED

@@ -8,8 +8,7 @@ import sys
 import typing
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.wire import plain
