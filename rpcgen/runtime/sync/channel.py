@@ -146,7 +146,7 @@ class Channel:
                 self._leave_to_parent()
             turns = self._turns
             if turns is not None:
-                self._take_turn(turns, wait)
+                now, wait = self._take_turn(turns, end, wait)
             try:
                 while True:
                     try:
@@ -211,11 +211,16 @@ class Channel:
             raise DeadlineExceeded("the time was up once connected; the call was not sent")
         return connection, wait
 
-    def _take_turn(self, turns: threading.Semaphore, wait: float) -> None:
-        if not turns.acquire(timeout=wait or None):
-            raise DeadlineExceeded(
-                f"{self._max_connections} other calls took all the time; the call was not sent"
-            )
+    def _take_turn(self, turns: threading.Semaphore, end: float | None, wait: float) -> tuple[float, float]:
+        """Waits while too many other calls run; gives the time then, and the seconds left (0: no deadline)."""
+        if turns.acquire(timeout=wait or None):
+            now = monotonic()
+            if end is None or now < end:
+                return now, 0.0 if end is None else end - now
+            turns.release()
+        raise DeadlineExceeded(
+            f"{self._max_connections} other calls took all the time; the call was not sent"
+        )
 
     def _usable(self, connection: Connection, now: float) -> bool:
         return now - connection.used < IDLE_TIME and connection.quiet()
@@ -242,6 +247,8 @@ class Channel:
     def close(self) -> None:
         """Closes every connection; calls that run in other threads fail now. Again is harmless."""
         self._closed = True
+        if self._forks != _forks:
+            self._leave_to_parent()
         self._tidy(0.0)
         # Closing the descriptor under a thread that waits on it would wake nobody.
         for connection in list(self._open):

@@ -95,6 +95,8 @@ class Connection:
                 sent = self.sock.send(message)
             else:
                 sent = self._send_wholly(message, end)
+                if end is not None and sent == len(message):
+                    self._wait_until(end)
             if sent != len(message):
                 raise DeadlineExceeded("the time was up before the call was sent; it has not run")
         except BlockingIOError:
@@ -136,6 +138,13 @@ class Connection:
             except BlockingIOError:
                 continue
         return sent
+
+    def _wait_until(self, end: float) -> None:
+        """Leaves the reply the time that a long call has not used up."""
+        # At the end itself it takes one look: 0 would wait for ever.
+        wait = max(0.000_001, end - time.monotonic())
+        set_timeout(self.sock, socket.SO_RCVTIMEO, wait)
+        self._receive_wait = wait
 
     def _whole(self, data: bytes, scan: ReplyScan, limits: Limits, end: float | None) -> bytes:
         """Receives until the reply that begins with ``data`` is whole."""
