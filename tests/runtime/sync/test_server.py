@@ -321,6 +321,69 @@ def test_a_thousand_connections_leave_nothing(server: rpc.Server) -> None:
             assert len(os.listdir("/proc/self/fd")) == before + 2
 
 
+# One connection at a time
+
+
+def test_a_server_takes_the_next_client_when_the_last_one_leaves(handlers: services.Handlers) -> None:
+    with (
+        services.Server("127.0.0.1", 0, handlers) as server,
+        raw.connection(server.port) as first,
+        raw.connection(server.port) as second,
+    ):
+        first.sendall(raw.CALL)
+        assert raw.exactly(first, 5) == raw.RETURNED
+        second.sendall(raw.CALL)
+        first.sendall(raw.CALL)
+        assert raw.exactly(first, 5) == raw.RETURNED
+        second.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            second.recv(1)
+        second.settimeout(20)
+        first.close()
+        assert raw.exactly(second, 5) == raw.RETURNED
+
+
+def test_a_server_lets_an_idle_client_go_for_the_next(handlers: services.Handlers) -> None:
+    limits = rpc.Limits(idle_time=0.1)
+    with (
+        services.Server("127.0.0.1", 0, handlers, limits=limits) as server,
+        raw.connection(server.port) as idle,
+        raw.connection(server.port) as next_one,
+    ):
+        next_one.sendall(raw.CALL)
+        assert raw.exactly(next_one, 5) == raw.RETURNED
+        assert raw.to_the_end(idle) == b""
+
+
+def test_a_shutdown_from_another_thread_ends_serve(kind: Kind) -> None:
+    server = kind("127.0.0.1", 0, services.Handlers())
+    server.bind()
+    serving = threading.Thread(target=server.serve)
+    serving.start()
+    with rpc.connect(str(server.address)) as channel:
+        assert services.ClientStub(channel).divide(6, 3) == 2.0
+        assert server.shutdown() is True
+    serving.join(10)
+    assert not serving.is_alive()
+
+
+def test_calls_sent_ahead_are_answered_while_it_drains(handlers: services.Handlers) -> None:
+    with (
+        services.ThreadServer("127.0.0.1", 0, handlers) as server,
+        raw.connection(server.port) as sock,
+        concurrent.futures.ThreadPoolExecutor() as pool,
+    ):
+        wait = services.WaitProtocol().args_encode(1)
+        sock.sendall(wait + raw.CALL * 3)
+        assert handlers.entered.acquire(timeout=10)
+        ending = pool.submit(server.shutdown, 10)
+        while server._dispatcher.serving:
+            time.sleep(0.001)
+        handlers.go_on.set()
+        assert raw.to_the_end(sock) == services.WaitProtocol().result_encode(1) + raw.RETURNED * 3
+        assert ending.result(10) is True
+
+
 # Addresses
 
 
