@@ -146,6 +146,9 @@ class ThreadServer(rpc.ThreadServer):
         super().__init__(host, port, ServerStub(handlers), **options)
 
 
+Kind: typing.TypeAlias = "type[Server] | type[ThreadServer]"
+
+
 class Handlers:
     """Handlers whose ``wait`` ends when the test says so.
 

@@ -42,6 +42,11 @@ def handlers() -> typing.Iterator[services.Handlers]:
     made.go_on.set()
 
 
+@pytest.fixture(params=[services.Server, services.ThreadServer], ids=["Server", "ThreadServer"])
+def kind(request: pytest.FixtureRequest) -> services.Kind:
+    return typing.cast(services.Kind, request.param)
+
+
 @pytest.fixture
 def server(handlers: services.Handlers) -> typing.Iterator[services.ThreadServer]:
     with services.ThreadServer("127.0.0.1", 0, handlers) as serving:
