@@ -136,16 +136,13 @@ class RemoteException(RpcError):
     def __init__(self, *values: typing.Any) -> None:
         fields = self.__rpc_fields__
         if fields is None:
-            values = (values[0] if values and values[0] is not None else self.default_message,)
-        else:
-            values = tuple(field.fill(value) for field, value in zip(fields, values, strict=True))
-        super().__init__()
-        self.args = values
-        if fields is None:
-            self.message = values[0]
-        else:
-            for field, value in zip(fields, values, strict=True):
-                setattr(self, field.attr, value)
+            message = values[0] if values and values[0] is not None else self.default_message
+            self.args = (message,)
+            self.message = message
+            return
+        self.args = tuple(field.fill(value) for field, value in zip(fields, values, strict=True))
+        for field, value in zip(fields, self.args, strict=True):
+            setattr(self, field.attr, value)
 
     def __str__(self) -> str:
         fields = self.__rpc_fields__

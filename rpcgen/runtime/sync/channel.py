@@ -27,7 +27,7 @@ from rpcgen.runtime.errors import (
 from rpcgen.runtime.options import checked_timeout, current_deadline
 from rpcgen.runtime.sync.dial import dial
 from rpcgen.runtime.sync.exchange import RETURNED, Connection
-from rpcgen.runtime.wire.limits import Limits
+from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
 
 if typing.TYPE_CHECKING:
     import threading
@@ -40,8 +40,6 @@ TRUSTED = 0.001
 
 IDLE_TIME = 300.0
 """Seconds after which an idle connection is let go; servers keep it for twice as long."""
-
-_DEFAULT_LIMITS = Limits()
 
 _forks = 0
 
@@ -79,9 +77,10 @@ class Channel:
         *,
         timeout: float | None = None,
         max_connections: int | None = None,
-        limits: Limits = _DEFAULT_LIMITS,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.address = Address.of(host, port)
+        self._peer = str(self.address)
         if max_connections is not None and max_connections < 1:
             raise ValueError(f"max_connections is at least 1, or None; not {max_connections!r}")
         self._timeout = checked_timeout(timeout)
@@ -184,14 +183,14 @@ class Channel:
                     turns.release()
         except CallError as error:
             error.method = protocol.name
-            error.peer = str(self.address)
+            error.peer = self._peer
             if self._closed and isinstance(error, ConnectionLost):
                 raise Cancelled(
                     "the channel was closed while the call was running", method=error.method, peer=error.peer
                 ) from error
             raise
         except RemoteException as error:
-            error.add_note(f"raised by {protocol.name} at {self.address}")
+            error.add_note(f"raised by {protocol.name} at {self._peer}")
             raise
 
     def _connect(self, end: float | None) -> tuple[Connection, float]:

@@ -155,7 +155,10 @@ class Connection:
         latest = time.monotonic() + limits.receive_time
         buffer, filled = bytearray(data), len(data)
         while not done:
-            if len(buffer) < scan.needs:
+            if len(buffer) * 2 < scan.needs:
+                buffer, begin = bytearray(scan.needs), buffer
+                buffer[:filled] = begin
+            elif len(buffer) < scan.needs:
                 buffer += bytes(scan.needs - len(buffer))
             while filled < scan.needs:
                 wait = (latest if end is None else min(end, latest)) - time.monotonic()

@@ -12,7 +12,7 @@ import enum
 import typing
 
 from rpcgen.runtime.address import Address
-from rpcgen.runtime.wire.limits import Limits
+from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
 
 if typing.TYPE_CHECKING:
     import socket
@@ -21,8 +21,6 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.stubs import ServerStub
     from rpcgen.runtime.sync.loop import Loop
     from rpcgen.runtime.sync.options import ServerOptions, ThreadServerOptions
-
-_DEFAULT_LIMITS = Limits()
 
 
 class _State(enum.Enum):
@@ -69,7 +67,7 @@ class Server:
         for stub in stubs:
             if not isinstance(stub, ServerStub):
                 raise TypeError(f"a server serves stubs, ServerStub(Handlers()); not {stub!r}")
-        self._limits = options.pop("limits", _DEFAULT_LIMITS)
+        self._limits = options.pop("limits", DEFAULT_LIMITS)
         self._backlog = options.pop("backlog", 1024)
         self._grace = options.pop("grace", 10.0)
         self._name = options.pop("name", "rpcgen")

@@ -11,7 +11,7 @@ from rpcgen.runtime.errors import DecodeError, EncodeError, FaultCode, RemoteExc
 from rpcgen.runtime.schema import DEFAULT, REQUIRED, STRING, VOID, Field, OptionalOf, Reserved, Type
 from rpcgen.runtime.wire.decoder import Decoder
 from rpcgen.runtime.wire.encoder import Encoder
-from rpcgen.runtime.wire.limits import Limits
+from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
 from rpcgen.runtime.wire.scalars import shown
 from rpcgen.runtime.wire.scan import ReplyScan
 from rpcgen.runtime.wire.types import Misfit
@@ -19,7 +19,6 @@ from rpcgen.runtime.wire.types import Misfit
 if typing.TYPE_CHECKING:
     import collections.abc
 
-DEFAULT_LIMITS = Limits()
 
 FAULT, RETURNED, RAISED = 0, 1, 2
 """The first byte of a reply; RAISED and above count the exceptions after ``=>``."""

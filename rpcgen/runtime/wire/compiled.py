@@ -14,7 +14,8 @@ import typing
 
 from rpcgen.runtime.errors import RemoteException
 from rpcgen.runtime.schema import VOID, OptionalOf, Type
-from rpcgen.runtime.wire.codec import DEFAULT_LIMITS, RAISED, RETURNED
+from rpcgen.runtime.wire.codec import RAISED, RETURNED
+from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
 from rpcgen.runtime.wire.read import Reader
 from rpcgen.runtime.wire.row import Row
 from rpcgen.runtime.wire.source import Function, Source, height
@@ -106,7 +107,7 @@ def _raised(codec: ReferenceCodec, slow: Function) -> Function:
 
     def encode_raised(exc: RemoteException, limits: typing.Any = DEFAULT_LIMITS) -> bytes | None:
         encode = encoders.get(exc.__class__)
-        if encode is None or limits is not DEFAULT_LIMITS:
+        if encode is None or limits.nesting != DEFAULT_LIMITS.nesting:
             return typing.cast("bytes | None", slow(exc, limits))
         try:
             return typing.cast(bytes, encode(exc))

@@ -25,3 +25,6 @@ class Limits(typing.NamedTuple):
     receive_time: float = 30.0
     idle_time: float = 600.0
     connections: int = 10_000
+
+
+DEFAULT_LIMITS = Limits()

@@ -12,7 +12,8 @@ import struct
 import typing
 
 from rpcgen.runtime.errors import ProtocolError
-from rpcgen.runtime.wire.codec import DEFAULT_LIMITS, FAULT, ReferenceCodec
+from rpcgen.runtime.wire.codec import FAULT, ReferenceCodec
+from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
 from rpcgen.runtime.wire.scan import ReplyScan as ReplyScan
 
 if typing.TYPE_CHECKING:
