@@ -34,6 +34,7 @@ if typing.TYPE_CHECKING:
     import types
 
     from rpcgen.runtime.stubs import MessageProtocol
+    from rpcgen.runtime.wire.plain import MethodCodec
 
 TRUSTED = 0.001
 """Seconds after its last call began in which an idle connection is used without a look at it."""
@@ -87,6 +88,7 @@ class Channel:
         self._max_connections = max_connections
         self._limits = limits
         self._closed = False
+        self._codecs: dict[type[MessageProtocol[typing.Any]], MethodCodec] = {}
         self._start()
 
     def _start(self) -> None:
@@ -124,9 +126,11 @@ class Channel:
             ProtocolError: The reply is not one.
         """
         # Every function, branch and attribute on the way of a usual call was measured: hence no
-        # smaller functions here, and no call of protocol.codec(), which fills the attribute.
+        # smaller functions here, and codecs at hand.
         try:
-            codec = protocol.__dict__.get("_codec") or protocol.codec()
+            codec = self._codecs.get(protocol)
+            if codec is None:
+                codec = self._codecs[protocol] = protocol.codec()
             message = codec.encode_call(args, self._limits)
             now = monotonic()
             end = current_deadline.get()

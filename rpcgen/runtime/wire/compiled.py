@@ -13,11 +13,12 @@ from __future__ import annotations
 import typing
 
 from rpcgen.runtime.errors import RemoteException
-from rpcgen.runtime.schema import VOID, OptionalOf, Type
+from rpcgen.runtime.schema import REQUIRED, VOID, Field, OptionalOf, Type
 from rpcgen.runtime.wire.codec import RAISED, RETURNED
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
 from rpcgen.runtime.wire.read import Reader
 from rpcgen.runtime.wire.row import Row
+from rpcgen.runtime.wire.scalars import NUMBERS, SIZES
 from rpcgen.runtime.wire.source import Function, Source, height
 from rpcgen.runtime.wire.types import resolved
 from rpcgen.runtime.wire.write import Writer, is_plain_struct
@@ -77,6 +78,7 @@ def _call_source(codec: ReferenceCodec, slow: Function) -> Source:
             source.line(f"raise {writer.surprise}")
     name = codec.name.encode()
     prefix = source.constant(len(name).to_bytes(4, "big") + name, "NAME")
+    _write_numbers(source, codec.params, names, prefix, 4 + len(name))
     row = Row(source, [f"{4 + len(name)}s", "I"], prefix, "TOTAL")
     writer.fields(row, list(zip(codec.params, names, strict=True)), call=True)
     source.line(f"return {row.expression()}")
@@ -145,6 +147,7 @@ def _args_source(codec: ReferenceCodec, slow: Function, counted: bool = False) -
     tall = _tallest(param.type for param in codec.params)
     beyond = None if counted or tall == 0 else lambda: _args_source(codec, slow, True)
     source = _decoder("decode_args", "payload", tall, slow, counted, beyond)
+    _read_numbers(source, codec.params)
     source.line("pos = 0")
     reader = Reader(source, _levels(tall), counted)
     values = reader.fields(codec.params)
@@ -158,6 +161,11 @@ def _result_source(codec: ReferenceCodec, slow: Function, counted: bool = False)
     tall = _tallest(types)
     beyond = None if counted or tall == 0 else lambda: _result_source(codec, slow, True)
     source = _decoder("decode_reply", "payload", tall, slow, counted, beyond)
+    if codec.returns in NUMBERS:
+        with source.block(f"if end == {1 + SIZES[NUMBERS[codec.returns]]}:"):
+            source.line(f"kind, result = {source.unpack('B' + NUMBERS[codec.returns])}(data, 0)")
+            with source.block(f"if kind == {RETURNED}:"):
+                source.line("return result")
     source.line("kind = data[0]")
     source.line("pos = 1")
     with source.block(f"if kind == {RETURNED}:"):
@@ -170,6 +178,46 @@ def _result_source(codec: ReferenceCodec, slow: Function, counted: bool = False)
             source.line(f"return {value}")
     source.line(f"raise {Reader(source, None, counted).surprise}")
     return _ended(source, "payload")
+
+
+# Calls and replies of numbers alone are the most frequent ones: one pack or unpack each.
+
+
+def _write_numbers(
+    source: Source, params: tuple[Field, ...], names: list[str], prefix: str, prefix_size: int
+) -> None:
+    """Adds the short way of a call whose parameters are integers, none of which has its default."""
+    defaults = [
+        (name, param) for name, param in zip(names, params, strict=True) if param.default is not REQUIRED
+    ]
+    if not defaults or any(NUMBERS.get(param.type, "f") in "fd" for param in params):
+        return
+    pairs = sorted((param.tag, name, NUMBERS[param.type]) for name, param in zip(names, params, strict=True))
+    codes = "".join("B" + code for *_, code in pairs)
+    values = ", ".join(f"{tag}, {name}" for tag, name, _ in pairs)
+    # What only acts like an integer may be equal to the default without comparing so.
+    differ = " and ".join(
+        f"{name}.__class__ is int and {name} != {param.default!r}" for name, param in defaults
+    )
+    with source.block(f"if {differ}:"):
+        size = sum(1 + SIZES[code] for *_, code in pairs)
+        source.line(f"return {source.pack(f'{prefix_size}sI{codes}')}({prefix}, {size}, {values})")
+
+
+def _read_numbers(source: Source, params: tuple[Field, ...]) -> None:
+    """Adds the short way of arguments that are numbers, all of them there."""
+    if not params or any(param.type not in NUMBERS for param in params):
+        return
+    names = {param.tag: source.name_for(param.attr) for param in params}
+    tags = {tag: source.name_for(f"{names[tag]}_tag") for tag in names}
+    ordered = sorted(params, key=lambda param: param.tag)
+    codes = [NUMBERS[param.type] for param in ordered]
+    with source.block(f"if end == {sum(1 + SIZES[code] for code in codes)}:"):
+        targets = ", ".join(f"{tags[param.tag]}, {names[param.tag]}" for param in ordered)
+        unpack = source.unpack("".join("B" + code for code in codes))
+        source.line(f"{targets} = {unpack}(data, 0)")
+        with source.block(f"if {' and '.join(f'{tags[param.tag]} == {param.tag}' for param in ordered)}:"):
+            source.line(f"return [{', '.join(names[param.tag] for param in params)}]")
 
 
 def _read_result(source: Source, returns: Type, tall: int | None, counted: bool) -> None:

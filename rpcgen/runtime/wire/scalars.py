@@ -36,6 +36,11 @@ CODES = {
 }
 """The fixed scalars, and how ``struct`` writes each."""
 
+_CONVERTED = (schema.BOOL, schema.TIMESTAMP, schema.DATE, schema.DURATION, schema.UUID)
+
+NUMBERS: dict[schema.Type, str] = {type_: code for type_, code in CODES.items() if type_ not in _CONVERTED}
+"""Those whose values are what ``struct`` takes and gives."""
+
 ENUM_CODE = "i"
 
 SIZED = (schema.STRING, schema.BYTES, schema.DECIMAL)
