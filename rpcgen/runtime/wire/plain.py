@@ -175,8 +175,12 @@ class CallReader:
             if size > self._limits.message:
                 raise _too_large(size, self._limits)
             return self._taken(data, pos, begin, pos + size)
-        if self.waiting and self._chunks[0][self._pos : self._pos + 1] == _FRAMED:
-            raise self._unframed(self._chunks[0], self._pos, 0)
+        if 0 < self.waiting < 8:
+            # What can be no call is refused before its eighth byte: it might never come.
+            data = self._joined()[self._pos :]
+            name = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
+            if name > self._limits.name:
+                raise self._unframed(data, 0, name)
         return None
 
     def _joined(self) -> bytes:

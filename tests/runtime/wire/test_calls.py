@@ -103,3 +103,19 @@ def test_a_call_over_the_limit_that_has_come_whole() -> None:
     reader.feed(message(b"name", bytes(9)))
     with pytest.raises(rpc.ProtocolError, match="a call of 21 bytes; the limit is 20"):
         reader.next_call()
+
+
+@pytest.mark.parametrize("data", [b"G", b"\xc1", b"\0\1", b"\0\0\1\0"])
+def test_what_can_be_no_call_is_refused_at_once(data: bytes) -> None:
+    """Not at the eighth byte, which may never come."""
+    reader = CallReader(rpc.Limits())
+    reader.feed(data)
+    with pytest.raises(rpc.ProtocolError):
+        reader.next_call()
+
+
+def test_a_name_at_the_limit_is_waited_for() -> None:
+    reader = CallReader(rpc.Limits())
+    for byte in b"\0\0\0\xff":
+        reader.feed(bytes([byte]))
+        assert reader.next_call() is None
