@@ -141,7 +141,7 @@ class Connection:
                         return stuck
                 elif work is not None:
                     work()
-                call = reader.next_call() if reader.waiting else None
+                call = reader.next_call() if reader.pending else None
                 if waiting() or not dispatcher.serving:
                     self._call = call
                     return self._wait_for_bytes() if call is None else Next.THREAD
@@ -163,7 +163,7 @@ class Connection:
                 size = _LATER_READ
 
     def _wait_for_bytes(self) -> Next:
-        if not self._reader.waiting:
+        if not self._reader.pending:
             self.began = None
         elif self._is_late("send a call"):
             return Next.END

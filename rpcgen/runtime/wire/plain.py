@@ -77,8 +77,9 @@ class MethodCodec(ReferenceCodec):
         function = self.__dict__.get(message)
         if function is None:
             slow = _undecided if message == "quick_reply" else getattr(super(), message)
-            uses = self.__dict__[f"{message} uses"] = self.__dict__.get(f"{message} uses", 0) + 1
-            if uses <= FEW:
+            uses: dict[str, int] = self.__dict__.setdefault("_uses", {})
+            uses[message] = uses.get(message, 0) + 1
+            if uses[message] <= FEW:
                 return typing.cast("collections.abc.Callable[..., typing.Any]", slow)
 
             from rpcgen.runtime.wire import compiled
@@ -107,20 +108,15 @@ class CallReader:
             anything is taken for it.
     """
 
-    __slots__ = ("_chunks", "_limits", "_needs", "_pos", "waiting")
+    __slots__ = ("_chunks", "_limits", "_needs", "_pos", "pending")
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._chunks: list[bytes] = []
         self._pos = 0  # in the first chunk; more than one chunk only while a call is not whole
-        self.waiting = 0
-        """As ``pending``; plain, because servers ask it after each call."""
-        self._needs = 8
-
-    @property
-    def pending(self) -> int:
+        self.pending = 0
         """Bytes that have come and are not taken out: of the next call, or several."""
-        return self.waiting
+        self._needs = 8
 
     def take(self, data: bytes) -> tuple[str, bytes] | None:
         """Does what ``feed`` and then ``next_call`` do; quick where the data is exactly one call.
@@ -129,7 +125,7 @@ class CallReader:
             ProtocolError: As ``next_call``.
         """
         # A name of at most 255 bytes has a length of three zero bytes and one.
-        if not self.waiting and data[:3] == _SHORT and len(data) > 8:
+        if not self.pending and data[:3] == _SHORT and len(data) > 8:
             begin = data[3] + 8
             if begin <= len(data) <= self._limits.message and data[3] <= self._limits.name:
                 (block,) = _u32(data, begin - 4)
@@ -145,7 +141,7 @@ class CallReader:
         """Takes what was received; it must not be changed afterwards."""
         if data:
             self._chunks.append(data)
-            self.waiting += len(data)
+            self.pending += len(data)
 
     def next_call(self) -> tuple[str, bytes] | None:
         """Takes the next call out.
@@ -156,18 +152,18 @@ class CallReader:
         Raises:
             ProtocolError: The bytes are no calls; nothing more can be read from the connection.
         """
-        while self.waiting >= self._needs:
+        while self.pending >= self._needs:
             data, pos = self._joined(), self._pos
             (name,) = _u32(data, pos)
             if name > self._limits.name:
                 raise self._unframed(data, pos, name)
-            if self.waiting < name + 8:
+            if self.pending < name + 8:
                 self._needs = name + 8
                 return None
             begin = pos + 4 + name
             (block,) = _u32(data, begin)
             size = name + block + 8
-            if size > self.waiting:
+            if size > self.pending:
                 if size > self._limits.message:
                     raise _too_large(size, self._limits)
                 self._needs = size
@@ -175,7 +171,7 @@ class CallReader:
             if size > self._limits.message:
                 raise _too_large(size, self._limits)
             return self._taken(data, pos, begin, pos + size)
-        if 0 < self.waiting < 8:
+        if 0 < self.pending < 8:
             # What can be no call is refused before its eighth byte: it might never come.
             data = self._joined()[self._pos :]
             name = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
@@ -196,10 +192,10 @@ class CallReader:
         self._needs = 8
         if end == len(data):
             self._chunks.clear()
-            self._pos = self.waiting = 0
+            self._pos = self.pending = 0
         else:
             self._pos = end
-            self.waiting = len(data) - end
+            self.pending = len(data) - end
         try:
             return str(data[pos + 4 : begin], "utf-8"), bytes(data[begin + 4 : end])
         except UnicodeDecodeError:
