@@ -39,8 +39,8 @@ MAY_IMPORT = {
 
 FLOORS = [
     {"rpcgen.runtime.tasks"},
-    {"rpcgen.runtime.discovery"},
     {"rpcgen.runtime.urls"},
+    {"rpcgen.runtime.discovery"},
     {"rpcgen.runtime.sync", "rpcgen.runtime.aio", "rpcgen.runtime.http"},
     {"rpcgen.runtime.registry"},
     {f"rpcgen.runtime.{name}" for name in ("dispatch", "stubs", "handlers", "options", "address")},
@@ -54,7 +54,7 @@ LIBRARIES = {
     "loading": set(),
     "codegen": {"jinja2", "msgspec"},
     "compiler": {"lark", "msgspec"},
-    "runtime": {"msgspec"},
+    "runtime": {"msgspec", "kazoo"},
     "root": set(),
 }
 """Room → the libraries outside the standard one that its modules may import."""
