@@ -16,7 +16,7 @@ BIN := .venv/bin/python
 TEST := HYPOTHESIS_PROFILE=$(PROFILE) $(BIN) -m pytest -n $(WORKERS) --dist loadgroup
 COVERED := rpcgen/compiler rpcgen/runtime/wire
 
-.PHONY: help setup demo test suite check coverage bench peers generate format lock dist clean
+.PHONY: help setup demo test suite zookeeper check coverage bench peers generate format lock dist clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,12 +32,15 @@ demo: setup ## compile an interface, start a server, call it
 test: check suite ## the checks and the whole test suite, with coverage
 
 # Each part is held to its own figure, so that one cannot hide behind the other.
-suite: setup
+suite: setup zookeeper
 	$(TEST) --cov --cov-report=term
 	@for part in $(COVERED); do \
 		$(BIN) -m coverage report --include="$$part/*" --format=total --fail-under=95 \
 		| sed "s|.*|coverage of $$part: & % (goal 95)|"; \
 		test $${PIPESTATUS[0]} -eq 0 || exit 1; done
+
+zookeeper: setup ## install the ZooKeeper that tests start, if it is missing (done by test)
+	@$(BIN) scripts/install_zookeeper.py
 
 check: setup ## lint, format, types, and generated code that is up to date
 	$(BIN) -m ruff check .
@@ -47,7 +50,7 @@ check: setup ## lint, format, types, and generated code that is up to date
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN) -m pyright
 	$(BIN) -m rpcgen compile --check idl/*.idl -o generated
 
-coverage: setup ## the suite, with every line that no test reaches
+coverage: setup zookeeper ## the suite, with every line that no test reaches
 	$(TEST) --cov --cov-report=term-missing --cov-report=html:build/coverage
 
 bench: setup ## measure: compiler, import, cold start, codec, calls

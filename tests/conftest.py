@@ -1,6 +1,7 @@
-"""Hypothesis profiles: ``ci`` gives the same examples every time, ``thorough`` looks further.
+"""Fixtures of every folder, and Hypothesis profiles.
 
-``make test PROFILE=thorough`` takes the longer way.
+``ci`` gives the same examples every time, ``thorough`` looks further:
+``make test PROFILE=thorough``.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import os
 
 import hypothesis
+
+from tests.support.zookeeper import zk_url, zookeeper_of_worker  # noqa: F401
 
 # Two busy cores make single examples slow now and then: that says nothing about the code.
 _UNHURRIED = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large]
