@@ -13,7 +13,7 @@ import typing
 
 from rpcgen.runtime.errors import DecodeError, EncodeError, FaultCode, RemoteException
 from rpcgen.runtime.schema import BOOL, STRING, OptionalOf, Param
-from rpcgen.runtime.stubs import Interface, MessageProtocol, ServerStub
+from rpcgen.runtime.stubs import MessageProtocol, ServerStub, canonical_text
 from rpcgen.runtime.wire.plain import encode_fault
 
 if typing.TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Dispatcher:
         self.answers: dict[str, Answer] = {}
         """Wire name → what answers it, of all methods that are not oneway."""
         _refuse_doubles(stubs)
-        own = [pair for stub in stubs for pair in stub.methods if _service(pair[0]) == _own_service(stub)]
+        own = [pair for stub in stubs for pair in stub.methods if _service(pair[0]) == stub.service]
         inherited = [pair for stub in stubs for pair in stub.methods]
         runtime: list[tuple[Protocol, Handler]] = [(_Describe, self.describe), (_Health, self.health)]
         for protocol, handler in (*own, *inherited, *runtime):
@@ -90,13 +90,7 @@ class Dispatcher:
 
     def describe(self) -> str:
         """Gives the canonical text of every interface served, those included first."""
-        files: list[Interface] = []
-        for stub in self._stubs:
-            if stub.interface is not None:
-                _collect(stub.interface, files)
-        if len(files) == 1:
-            return files[0].text
-        return "\n".join(f"// file: {file.file}\n{file.text}" for file in files)
+        return canonical_text(stub.interface for stub in self._stubs if stub.interface is not None)
 
     def health(self, service: str | None) -> bool:
         """Says whether the server takes calls, to one service or at all."""
@@ -173,15 +167,10 @@ def _service(protocol: Protocol) -> str:
     return protocol.name.rpartition(".")[0]
 
 
-def _own_service(stub: ServerStub) -> str:
-    """A stub's methods come after those that its service inherits."""
-    return _service(stub.protocols[-1]) if stub.protocols else ""
-
-
 def _refuse_doubles(stubs: collections.abc.Sequence[ServerStub]) -> None:
     seen: dict[str, ServerStub] = {}
     for stub in stubs:
-        service = _own_service(stub)
+        service = stub.service
         if service == "rpc":
             raise ValueError(f"{stub!r}: the service name rpc is the runtime's")
         for name in [service] if service else [protocol.name for protocol, _ in stub.methods]:
@@ -191,10 +180,3 @@ def _refuse_doubles(stubs: collections.abc.Sequence[ServerStub]) -> None:
                     f"{seen[name]!r} and {stub!r} both serve the {what} {name}: a server has one"
                 )
             seen[name] = stub
-
-
-def _collect(interface: Interface, files: list[Interface]) -> None:
-    for include in interface.includes:
-        _collect(include, files)
-    if interface not in files:
-        files.append(interface)

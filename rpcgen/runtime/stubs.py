@@ -15,6 +15,7 @@ from rpcgen.runtime.wire.limits import Limits
 from rpcgen.runtime.wire.plain import MethodCodec
 
 if typing.TYPE_CHECKING:
+    import collections.abc
     import socket
 
     Result = typing.TypeVar("Result")
@@ -258,8 +259,43 @@ class Interface:
         self.text = text
         self.includes = includes
 
+    @property
+    def fingerprint(self) -> str:
+        """Tells this interface from others, and from this one as it was before: see ``fingerprint``."""
+        return fingerprint((self,))
+
     def __repr__(self) -> str:
         return f"rpc.Interface({self.file!r})"
+
+
+def canonical_text(interfaces: collections.abc.Iterable[Interface]) -> str:
+    """Gives the text of interfaces, each file once and those that it includes before it.
+
+    Several files are told apart by a line ``// file: NAME`` before each.
+    """
+    files: list[Interface] = []
+
+    def collect(interface: Interface) -> None:
+        for include in interface.includes:
+            collect(include)
+        if interface not in files:
+            files.append(interface)
+
+    for interface in interfaces:
+        collect(interface)
+    if len(files) == 1:
+        return files[0].text
+    return "\n".join(f"// file: {file.file}\n{file.text}" for file in files)
+
+
+def fingerprint(interfaces: collections.abc.Iterable[Interface]) -> str:
+    """Gives the first 32 hexadecimal digits of the SHA-256 of their canonical text, in UTF-8.
+
+    So anybody can make it of what ``rpc.describe`` answers for these interfaces alone.
+    """
+    import hashlib
+
+    return hashlib.sha256(canonical_text(interfaces).encode()).hexdigest()[:32]
 
 
 class ServerStub:
@@ -282,6 +318,15 @@ class ServerStub:
         self.handlers = handlers
         self.methods = bind(self.protocols, handlers)
         """Protocol and handler, in the order of ``protocols``."""
+
+    @property
+    def service(self) -> str:
+        """The name of the service that it answers, under which it is registered; ``""``: a file's own.
+
+        Not those whose methods it inherits: a stub of theirs is another service.
+        """
+        # A stub's own methods come after those that its service inherits.
+        return self.protocols[-1].name.rpartition(".")[0] if self.protocols else ""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.handlers!r})"

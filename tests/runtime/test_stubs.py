@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import pathlib
 import pickle
@@ -233,3 +234,25 @@ def test_handlers_that_inherit_complain_once() -> None:
     with pytest.raises(TypeError) as caught:
         services.DirectoryServerStub(object())
     assert str(caught.value).count("ping is missing") == 1
+
+
+# What is registered of it
+
+
+def test_a_stub_says_its_own_service() -> None:
+    assert services.ServerStub(services.Handlers()).service == ""
+    assert services.BaseServerStub(services.BaseHandlers()).service == "Base"
+    assert services.DirectoryServerStub(services.DirectoryHandlers()).service == "Directory"
+    assert rpc.ServerStub(object()).service == ""
+
+
+def test_a_fingerprint_is_that_of_the_canonical_text_with_what_it_includes() -> None:
+    one = rpc.Interface("one.idl", "int f()\n")
+    assert one.fingerprint == hashlib.sha256(b"int f()\n").hexdigest()[:32]
+    assert one.fingerprint == rpc.Interface("other.idl", "int f()\n").fingerprint
+    assert one.fingerprint != rpc.Interface("one.idl", "int g()\n").fingerprint
+    two = rpc.Interface("two.idl", 'include "one.idl"\n', includes=(one, one))
+    text = '// file: one.idl\nint f()\n\n// file: two.idl\ninclude "one.idl"\n'
+    assert two.fingerprint == hashlib.sha256(text.encode()).hexdigest()[:32]
+    changed = rpc.Interface("two.idl", 'include "one.idl"\n', (rpc.Interface("one.idl", "int g()\n"),))
+    assert two.fingerprint != changed.fingerprint
