@@ -88,6 +88,7 @@ class Channel:
         self._max_connections = max_connections
         self._limits = limits
         self._closed = False
+        self._breaks_off = False
         self._codecs: dict[type[MessageProtocol[typing.Any]], MethodCodec] = {}
         self._start()
 
@@ -188,7 +189,7 @@ class Channel:
         except CallError as error:
             error.method = protocol.name
             error.peer = self._peer
-            if self._closed and isinstance(error, ConnectionLost):
+            if self._breaks_off and isinstance(error, ConnectionLost):
                 raise Cancelled(
                     "the channel was closed while the call was running", method=error.method, peer=error.peer
                 ) from error
@@ -247,12 +248,17 @@ class Channel:
         for connection in inherited:
             connection.close()
 
-    def close(self) -> None:
-        """Closes every connection; calls that run in other threads fail now. Again is harmless."""
+    def retire(self) -> None:
+        """Closes idle connections now, others when their calls end; no call starts any more."""
         self._closed = True
         if self._forks != _forks:
             self._leave_to_parent()
         self._tidy(0.0)
+
+    def close(self) -> None:
+        """Closes every connection; calls that run in other threads fail now. Again is harmless."""
+        self._breaks_off = True
+        self.retire()
         # Closing the descriptor under a thread that waits on it would wake nobody.
         for connection in list(self._open):
             connection.break_off()
