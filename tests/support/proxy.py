@@ -17,7 +17,8 @@ class Proxy:
     """
 
     def __init__(self, port: int) -> None:
-        self._target = port
+        self.target = port
+        """Where new connections lead; while nothing listens there they end at once."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -63,7 +64,11 @@ class Proxy:
             except OSError:
                 return
             self.accepted += 1
-            server = socket.create_connection(("127.0.0.1", self._target))
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                client.close()
+                continue
             for sock in (client, server):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._open += [client, server]
