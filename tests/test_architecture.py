@@ -28,7 +28,7 @@ ROOMS = {
 """Prefix of a module's name → its room; the longest prefix decides."""
 
 MAY_IMPORT = {
-    "cli": {"codegen", "compiler", "loading", "root"},
+    "cli": {"codegen", "compiler", "loading", "root", "runtime"},
     "loading": {"codegen", "compiler", "root"},
     "codegen": {"compiler", "root"},
     "compiler": {"root"},
@@ -42,8 +42,12 @@ FLOORS = [
     {"rpcgen.runtime.urls"},
     {"rpcgen.runtime.discovery"},
     {"rpcgen.runtime.sync", "rpcgen.runtime.aio", "rpcgen.runtime.http"},
+    {"rpcgen.runtime.announce"},
     {"rpcgen.runtime.registry"},
-    {f"rpcgen.runtime.{name}" for name in ("dispatch", "stubs", "handlers", "options", "address")},
+    {
+        f"rpcgen.runtime.{name}"
+        for name in ("dispatch", "stubs", "handlers", "options", "address", "advertise")
+    },
     {"rpcgen.runtime.wire"},
     {"rpcgen.runtime.values", "rpcgen.runtime.schema", "rpcgen.runtime.errors", "rpcgen.runtime.abi"},
 ]

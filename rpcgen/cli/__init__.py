@@ -1,8 +1,9 @@
 """The command ``rpcgen``: one module a command, each loaded only when it is named.
 
 ``main`` finds the command, runs it, and turns whatever goes wrong into one line and an exit
-status: 0 clean, 1 the input has errors or ``--check`` found a difference, 2 wrong usage,
-configuration, or an internal error, 130 ended by Ctrl-C.
+status: 0 clean, 1 the input has errors or ``--check`` found a difference (for a registry: faults,
+or nothing to list), 2 wrong usage, configuration, a registry that cannot be reached, or an internal
+error, 130 ended by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from rpcgen import __version__
 from rpcgen.cli.console import Console, tolerate_characters
 from rpcgen.cli.errors import CommandError, did_you_mean, refused
 
-COMMANDS = ("init", "compile", "check")
+COMMANDS = ("init", "compile", "check", "ls", "doctor")
 
 HELP = f"""\
 rpcgen {__version__}: typed remote calls in Python from one interface file
@@ -27,6 +28,8 @@ Commands:
   init      write a first interface, server and client that run
   compile   make a Python module of each interface file
   check     report what is wrong with interface files, and write nothing
+  ls        list the servers in a registry, and show how that changes
+  doctor    find what is wrong with a registry and the servers in it
 
 Options:
   -V, --version   show the version
