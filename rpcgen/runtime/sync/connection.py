@@ -7,6 +7,7 @@ its replies it goes back to the selector with all that is half done. States:
     WAITING   in the selector, of the loop's thread, until there is something to do
     READY     in the queue for a worker
     SERVED    of one thread
+    LEAVING   in the selector: the server's half has ended
     CLOSED
 
 Moves are made under the loop's lock, by ``Loop`` alone.
@@ -48,6 +49,7 @@ class State(enum.Enum):
     WAITING = enum.auto()
     READY = enum.auto()
     SERVED = enum.auto()
+    LEAVING = enum.auto()
     CLOSED = enum.auto()
 
 
@@ -214,9 +216,39 @@ class Connection:
             return self._is_late("take a reply" if self.is_sending else "send a call")
         return time.monotonic() - self.since > self.limits.idle_time
 
-    def _refuse(self, problem: str) -> None:
+    def _refuse(self, problem: str, code: FaultCode = FaultCode.BAD_REQUEST) -> None:
         with contextlib.suppress(OSError):  # what cannot be told at once is left untold
-            self.sock.send(encode_fault(FaultCode.BAD_REQUEST, problem), socket.MSG_DONTWAIT)
+            self.sock.send(encode_fault(code, problem), socket.MSG_DONTWAIT)
+
+    def peek(self) -> bytes | None:
+        """Gives a first byte of what has come; ``b""`` at the end, None if nothing has come."""
+        try:
+            return self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return b""
+
+    def part(self) -> None:
+        """Ends the server's half: nothing is answered any more. A call that has come is refused first.
+
+        The client sees the end of the connection, where closing it would reset what it has not read.
+        """
+        if self.is_sending:
+            return  # what is not whole must not look so
+        if self.peek():
+            self._refuse("the server is closing; the call has not run", FaultCode.UNAVAILABLE)
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+
+    def hear_out(self) -> bool:
+        """Throws away what still comes after ``part``; says whether more may come."""
+        try:
+            return self.sock.recv(_LATER_READ, socket.MSG_DONTWAIT) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
     def break_off(self) -> None:
         """Makes the thread that serves it find it at its end."""

@@ -1,14 +1,19 @@
 """The loop of a blocking server: accepts, watches idle connections, hands those with work on.
 
 One thread runs it. Worker threads only give connections back and wake it; without workers
-it serves a connection itself, and accepts the next when that one is closed. Draining is the
-same loop, without a listener, until the connections are gone or the time is up.
+it serves a connection itself, and accepts the next when that one is closed. Phases:
+
+    SERVING ──asked to stop, its time come──▶ DRAINING ──no connection left, or the time up──▶ CLOSED
+
+Draining begins by accepting whoever waits to be. What has come on a connection by then is
+answered, what comes after that is refused; one that is quiet is closed in two steps, so that
+a call that crosses the first finds an end and not a reset.
 """
 
 from __future__ import annotations
 
-import collections.abc
 import contextlib
+import enum
 import errno
 import logging
 import selectors
@@ -33,7 +38,19 @@ _PAUSE = 0.25
 _SILENCE = 60.0
 """Seconds in which the log does not repeat that there is no room."""
 
+QUIET = 0.05
+"""Seconds without a call after which a draining server ends a connection, and again until it closes it.
+
+Clients look at a connection before they use it, but for one that they used in the last millisecond.
+"""
+
 _EVENTS = {Next.BYTES: selectors.EVENT_READ, Next.ROOM: selectors.EVENT_WRITE}
+
+
+class _Phase(enum.Enum):
+    SERVING = enum.auto()
+    DRAINING = enum.auto()
+    CLOSED = enum.auto()
 
 
 class Loop:
@@ -65,16 +82,21 @@ class Loop:
         self._accepting = False
         self._resume = 0.0
         self._say_again = 0.0
+        self._phase = _Phase.SERVING
+        self._drain_at: float | None = None
+        """When draining begins; None while nobody has asked to stop."""
         self._end: float | None = None
-        """When draining ends; None while serving."""
+        """When draining ends."""
+        self._leaving: dict[Connection, float] = {}
+        """Connections whose half here has ended, until when they stay open."""
+        self._heard: set[Connection] = set()
+        """Connections that were served while draining, for the last time."""
         self._askers = 0
         """Handlers that wait in ``stop`` for the other calls."""
         self._quiet = threading.Event()
         """Nothing is left but the calls of those who ask."""
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
-        self._closed = False
-        """Nothing may be given to the selector any more."""
         self._left = 0
         """Calls that were still running at the end."""
 
@@ -91,38 +113,45 @@ class Loop:
                         with contextlib.suppress(BlockingIOError):
                             self._woken.recv(4096)
                     elif key.fileobj is self._listener:
-                        self._accept()
-                    else:
+                        self._accept(_ACCEPTS_A_TURN if self._workers is not None else 1)
+                    elif key.data.state is State.LEAVING:
+                        if not key.data.hear_out():
+                            self._drop(key.data)
+                    elif self._phase is _Phase.SERVING or key.data.is_sending:
                         self._hand(key.data)
-                if self._end is not None:
-                    self._close_waiting(lambda connection: not connection.is_sending)
-                elif time.monotonic() >= sweep:
-                    self._close_waiting(Connection.is_overdue)
-                    sweep = time.monotonic() + interval
+                now = time.monotonic()
+                if self._phase is _Phase.SERVING and self._drain_at is not None and now >= self._drain_at:
+                    self._begin_to_drain()
+                if self._phase is _Phase.DRAINING:
+                    self._drain(now)
+                elif now >= sweep:
+                    self._close_overdue()
+                    sweep = now + interval
         finally:
-            self._close()
+            self.close()
 
-    def stop(self, grace: float) -> bool:
+    def stop(self, grace: float, after: float = 0.0) -> bool:
         """Stops accepting, lets running calls end and closes; waits until that is done.
 
         Args:
             grace: Seconds that running calls have left; an earlier end stays.
+            after: Seconds until then, in which all goes on; an earlier stop stays.
 
         Returns:
             Whether all calls ended in time. In a handler its own call does not count.
         """
-        self.ask_to_stop(grace)
-        if self._workers is None and threading.current_thread() is self._thread:
-            return True  # its one connection is the one that this handler answers
+        self.ask_to_stop(grace, after)
+        if self.is_mine():
+            return True  # a handler of its one connection, or of a signal
         if self.is_called():
             with self._lock:
                 self._askers += 1
             self._wake()
-            done = self._quiet.wait(grace + 1)
+            done = self._quiet.wait(after + grace + 1)
             with self._lock:
                 self._askers -= 1
             return done
-        self._ended.wait(grace)
+        self._ended.wait(after + grace)
         if not self._ended.is_set() and self._workers is None and self._connections:
             # The loop's own thread is in a handler: nobody else can let its client go.
             for connection in list(self._connections):
@@ -131,12 +160,18 @@ class Loop:
         self._ended.wait()
         return self._left == 0
 
-    def ask_to_stop(self, grace: float) -> None:
-        """Begins to drain; safe in a signal handler."""
+    def ask_to_stop(self, grace: float, after: float = 0.0) -> None:
+        """Does what ``stop`` does, without waiting; safe in a signal handler."""
         self._dispatcher.serving = False
-        end = time.monotonic() + grace
+        begin = time.monotonic() + after
+        end = begin + grace
         self._end = end if self._end is None else min(end, self._end)
+        self._drain_at = begin if self._drain_at is None else min(begin, self._drain_at)
         self._wake()
+
+    def is_mine(self) -> bool:
+        """Says whether the thread that asks runs the loop, so that waiting would be for itself."""
+        return threading.current_thread() is self._thread
 
     def is_called(self) -> bool:
         """Says whether the thread that asks runs a handler."""
@@ -151,22 +186,30 @@ class Loop:
             self._waker.send(b"\0")
 
     def _is_done(self) -> bool:
-        if self._end is None:
+        if self._is_over():
+            return True
+        if self._phase is _Phase.SERVING:
             return False
         if len(self._connections) <= self._askers:
             self._quiet.set()
-        return not self._connections or time.monotonic() >= self._end
+        return not self._connections and not self._leaving
+
+    def _is_over(self) -> bool:
+        return self._end is not None and time.monotonic() >= self._end
 
     def _patience(self, sweep: float) -> float:
-        until = sweep if self._end is None else self._end
-        if not self._accepting and self._resume:
-            until = min(until, self._resume)
-        return max(0.0, until - time.monotonic())
+        """Gives the seconds until something is to be done even if nothing happens."""
+        if self._phase is _Phase.SERVING:
+            times = [sweep, self._drain_at, None if self._accepting else self._resume]
+        else:
+            quiet = [c.since + QUIET for c in self._connections if _is_idle(c)]
+            times = [self._end, *quiet, *self._leaving.values()]
+        return max(0.0, min(filter(None, times)) - time.monotonic())
 
     def _watch_listener(self) -> None:
         """Accepts while there is room; a single-handed server has room for one."""
         wanted = (
-            self._end is None
+            self._phase is _Phase.SERVING
             and time.monotonic() >= self._resume
             and (self._workers is not None or len(self._connections) < self._most)
         )
@@ -175,11 +218,9 @@ class Loop:
         elif self._accepting and not wanted:
             self._selector.unregister(self._listener)
         self._accepting = wanted
-        if self._end is not None:
-            self._listener.close()
 
-    def _accept(self) -> None:
-        for _ in range(_ACCEPTS_A_TURN if self._workers is not None else 1):
+    def _accept(self, most: int) -> None:
+        for _ in range(most):
             try:
                 sock, where = self._listener.accept()
             except BlockingIOError:
@@ -229,6 +270,8 @@ class Loop:
         try:
             urge = int if self._workers is None else self._workers.urge(len(self._connections))
             then = connection.serve(self._dispatcher, urge)
+            while then is Next.THREAD and self._workers is None and not self._is_over():
+                then = connection.serve(self._dispatcher, urge)
         except KeyboardInterrupt:
             if threading.current_thread() is self._thread:
                 raise
@@ -240,48 +283,92 @@ class Loop:
 
     def _give_back(self, connection: Connection, then: Next) -> None:
         """Puts a connection where it belongs now; the thread that did must not touch it again."""
-        if then is Next.THREAD and self._workers is not None and not self._closed:
+        if then is Next.THREAD and self._workers is not None and self._phase is not _Phase.CLOSED:
             connection.state = State.READY
             self._workers.hand(connection)
             return
         with self._lock:
-            draining = self._end is not None and then is not Next.ROOM
-            if then in _EVENTS and not draining and not self._closed:
+            if then in _EVENTS and self._phase is not _Phase.CLOSED:
                 connection.since = time.monotonic()
-                try:
-                    self._selector.register(connection.sock, _EVENTS[then], connection)
-                    connection.state = State.WAITING
-                    return
-                except OSError as error:
-                    _log.error("cannot watch the connection of %s: %s", connection.peer, error)
-            self._forget(connection)
-        if self._end is not None:
+                self._watch(connection, _EVENTS[then], State.WAITING)
+            else:
+                if then is not Next.END:
+                    connection.part()
+                self._forget(connection)
+        if self._drain_at is not None:
             self._wake()
+
+    def _watch(self, connection: Connection, event: int, state: State) -> None:
+        try:
+            self._selector.register(connection.sock, event, connection)
+            connection.state = state
+        except OSError as error:
+            _log.error("cannot watch the connection of %s: %s", connection.peer, error)
+            self._forget(connection)
 
     def _forget(self, connection: Connection) -> None:
         connection.state = State.CLOSED
         self._connections.discard(connection)
+        self._leaving.pop(connection, None)
+        self._heard.discard(connection)
         connection.sock.close()
 
-    def _close_waiting(self, condition: collections.abc.Callable[[Connection], bool]) -> None:
-        """Closes the waiting connections of which the condition holds."""
+    def _close_overdue(self) -> None:
         for connection in list(self._connections):
-            if connection.state is State.WAITING:
-                with self._lock:
-                    if connection.state is State.WAITING and condition(connection):
-                        self._selector.unregister(connection.sock)
-                        self._forget(connection)
+            if connection.state is State.WAITING and connection.is_overdue():
+                self._drop(connection)
 
-    def _close(self) -> None:
+    def _begin_to_drain(self) -> None:
+        """Ends accepting. Who is waiting for it may have sent a call: all of them are accepted."""
+        if self._accepting:
+            self._selector.unregister(self._listener)
+            self._accepting = False
+        self._most = self._limits.connections
+        self._accept(self._most)
+        self._listener.close()
+        self._phase = _Phase.DRAINING
+
+    def _drain(self, now: float) -> None:
+        """Hands on the connections on which something has come, and ends those that are quiet."""
+        for connection in list(self._connections):
+            if _is_idle(connection) and not self._is_over():
+                has_come = connection.peek() is not None
+                if has_come and connection not in self._heard:
+                    self._heard.add(connection)
+                    self._hand(connection)
+                elif has_come or now >= connection.since + QUIET:
+                    self._part(connection)
+        for connection, until in list(self._leaving.items()):
+            if now >= until:
+                self._drop(connection)
+
+    def _part(self, connection: Connection) -> None:
+        connection.part()
+        with self._lock:
+            self._selector.unregister(connection.sock)
+            self._connections.discard(connection)
+            self._leaving[connection] = time.monotonic() + QUIET
+            self._watch(connection, selectors.EVENT_READ, State.LEAVING)
+
+    def _drop(self, connection: Connection) -> None:
+        with self._lock:
+            self._selector.unregister(connection.sock)
+            self._forget(connection)
+
+    def close(self) -> None:
+        """Closes everything at once. For a loop that never ran, too."""
         with self._lock:
             if self._end is None:
-                self._end = time.monotonic()  # it was interrupted
-            self._closed = True
+                self._end = self._drain_at = time.monotonic()  # it was interrupted
+            self._phase = _Phase.CLOSED
             for connection in list(self._connections):
                 if connection.state is State.WAITING:
+                    connection.part()
                     self._forget(connection)
                 else:
                     connection.break_off()
+            for connection in list(self._leaving):
+                self._forget(connection)
             self._left = len(self._connections)
             self._selector.close()
         self._listener.close()
@@ -291,6 +378,10 @@ class Loop:
         self._ended.set()
         self._waker.close()
         self._woken.close()
+
+
+def _is_idle(connection: Connection) -> bool:
+    return connection.state is State.WAITING and not connection.is_sending
 
 
 def _peer(where: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 
+from rpcgen.runtime.announce import AnnounceOptions
 from rpcgen.runtime.wire.limits import Limits
 
 
@@ -15,11 +16,12 @@ class ChannelOptions(typing.TypedDict, total=False):
     limits: Limits
 
 
-class ServerOptions(typing.TypedDict, total=False):
+class ServerOptions(AnnounceOptions, total=False):
     """Options of every server; ``rpc.Server`` says what they mean."""
 
     limits: Limits
     backlog: int
+    drain: float | None
     grace: float
     name: str
 

@@ -1,6 +1,9 @@
 """Blocking servers, as a program sees them: made, bound, serving, shut down.
 
-    NEW ──bind──▶ BOUND ──serve, start──▶ SERVING ──shutdown──▶ CLOSED
+    NEW ──bind──▶ BOUND ──serve, start──▶ SERVING ──shutdown, signal──▶ CLOSED
+
+It registers once it is bound. However it ends, it is withdrawn first and drained: for a moment
+it goes on as before, until clients have heard of it; then the loop lets the running calls end.
 
 What a client's program needs not is loaded when a server is made: generated modules hold
 server classes, and clients import generated modules.
@@ -9,6 +12,8 @@ server classes, and clients import generated modules.
 from __future__ import annotations
 
 import enum
+import functools
+import os
 import typing
 
 from rpcgen.runtime.address import Address
@@ -18,9 +23,19 @@ if typing.TYPE_CHECKING:
     import socket
     import types
 
+    from rpcgen.runtime.announce import Announcement
     from rpcgen.runtime.stubs import ServerStub
     from rpcgen.runtime.sync.loop import Loop
     from rpcgen.runtime.sync.options import ServerOptions, ThreadServerOptions
+
+
+_ANNOUNCED = ("registry", "advertise", "weight", "zone", "version", "metadata")
+
+_DRAIN = 0.2
+"""Seconds; a change in a registry reaches its watchers in a hundredth of that."""
+
+_PATIENCE = 5.0
+"""Seconds that ``start`` waits to be registered."""
 
 
 class _State(enum.Enum):
@@ -45,10 +60,23 @@ class Server:
         backlog: Connections that the system keeps until they are accepted.
         grace: Seconds that running calls have left after SIGINT, SIGTERM or the end of ``with``.
         name: Of its threads.
+        registry: Where each of its services registers: ``zk://…``, ``registry://…``, or an open
+            registry, which stays open. None: what ``RPCGEN_REGISTRY`` says, nowhere without it;
+            ``""``: nowhere.
+        advertise: Where clients reach it, if not where it listens: ``host``, ``host:port``,
+            ``tcp://host:port`` or ``unix:///path``.
+        weight: Its share of the calls, against the others'.
+        zone: Where it stands, for clients that prefer their own.
+        version: Of the program.
+        metadata: Texts by name, for clients and operators.
+        drain: Seconds of going on as before between withdrawing and stopping, in which clients
+            turn to others. None: 0.2 if it is registered, else 0.
 
     Raises:
         TypeError: There are no stubs, or something else stands where one should.
-        ValueError: Host and port name no address, or two stubs serve the same.
+        ValueError: Host and port name no address, two stubs serve the same, or the registry's
+            URL is wrong.
+        ImportError: The registry's package is not installed.
     """
 
     _max_workers = 0
@@ -71,10 +99,23 @@ class Server:
         self._backlog = options.pop("backlog", 1024)
         self._grace = options.pop("grace", 10.0)
         self._name = options.pop("name", "rpcgen")
+        announced = {name: options.pop(name) for name in _ANNOUNCED if name in options}  # type: ignore[misc]
+        drain = options.pop("drain", None)
         if options:
             raise TypeError(f"{type(self).__name__} has no option {', '.join(options)}")
         self._dispatcher = Dispatcher(stubs, self._limits)
         self._stubs = stubs
+        self._announcement: Announcement | None = None
+        # Loading the registry's module for its name of the variable would load msgspec.
+        if announced or os.environ.get("RPCGEN_REGISTRY"):
+            from rpcgen.runtime.announce import announcement
+
+            self._announcement = announcement(stubs, **announced)
+        if drain is None:
+            drain = 0.0 if self._announcement is None else _DRAIN
+        if not 0 <= drain < float("inf"):
+            raise ValueError(f"drain is a number of seconds from 0 up, not {drain!r}")
+        self._drain = drain
         self._lock = threading.Lock()
         self._state = _State.NEW
         self._listener: socket.socket | None = None
@@ -121,37 +162,63 @@ class Server:
     def serve(self) -> None:
         """Serves until ``shutdown`` or, in the main thread, until SIGINT or SIGTERM.
 
-        On the first signal running calls get the server's ``grace``; a second ends at once.
+        On the first signal the server withdraws and drains, and running calls get its
+        ``grace``; a second one ends at once.
 
         Raises:
             OSError: As ``bind``.
+            ValueError: The registry does not take the server.
             RuntimeError: The server serves already or is closed.
         """
-        loop = self._begin()
         from rpcgen.runtime.sync.signals import stopping_on_signals
 
-        with stopping_on_signals(loop, self._grace):
+        loop = self._begin()
+
+        def stop(gracefully: bool) -> None:
+            if gracefully:
+                self._ask_to_stop(loop, self._grace)
+            else:
+                loop.ask_to_stop(0)
+
+        with stopping_on_signals(stop, loop.is_called):
+            self._announce(loop)
             self._run(loop)
 
     def start(self) -> typing.Self:
-        """Serves in a thread of its own and returns at once; ``with server: …`` does so, too.
+        """Serves in a thread of its own and returns; ``with server: …`` does so, too.
+
+        A registry has five seconds to register it; then it goes on trying in the background.
 
         Raises:
             OSError: As ``bind``.
+            ValueError: The registry does not take the server.
             RuntimeError: The server serves already or is closed.
         """
         import threading
 
         loop = self._begin()
-        self._thread = threading.Thread(target=self._run, args=(loop,), name=self._name, daemon=True)
-        self._thread.start()
+        self._announce(loop)
+        thread = threading.Thread(target=self._run, args=(loop,), name=self._name, daemon=True)
+        try:
+            thread.start()
+        except BaseException:
+            self._give_up(loop)
+            raise
+        self._thread = thread
+        if self._announcement is not None:
+            try:
+                self._announcement.wait(_PATIENCE)
+            except BaseException:  # the user's, who does not want to wait
+                self.close()
+                raise
         return self
 
     def shutdown(self, grace: float = 10.0) -> bool:
-        """Stops accepting, closes idle connections, lets running calls end; from any thread, handlers too.
+        """Withdraws, drains, closes idle connections, lets running calls end; from any thread, handlers too.
 
         Args:
-            grace: Seconds that running calls have left; then their connections are closed.
+            grace: Seconds that running calls have left after that; then their connections are
+                closed. 0: no draining either.
 
         Returns:
             Whether all ended in time. In a handler, its own call does not count. A ``Server``
@@ -160,11 +227,14 @@ class Server:
         with self._lock:
             loop, state = self._loop, self._state
             self._state = _State.CLOSED
-            if state is _State.BOUND:
-                self._release()
         if loop is None:
+            if state is not _State.CLOSED:
+                self._end()
             return True
-        done = loop.stop(grace)
+        self._ask_to_stop(loop, grace)
+        if self._announcement is not None and not loop.is_mine():
+            self._announcement.withdraw()
+        done = loop.stop(grace, self._drain if grace else 0.0)
         if self._thread is not None and done:
             import threading
 
@@ -201,31 +271,57 @@ class Server:
             loop = Loop(self._listener, self._dispatcher, self._limits, self._max_workers, self._name)
             self._loop = loop
             self._state = _State.SERVING
-        self._announce()
         return loop
 
-    def _announce(self) -> None:
+    def _announce(self, loop: Loop) -> None:
         import logging
 
         stubs = ", ".join(type(stub).__module__ + "." + type(stub).__qualname__ for stub in self._stubs)
-        logging.getLogger("rpcgen").info("serving %s at %s, registered nowhere", stubs, self._address)
+        intro = f"serving {stubs} at {self.address}"
+        if self._announcement is None:
+            logging.getLogger("rpcgen").info("%s, registered nowhere", intro)
+        else:
+            try:
+                self._announcement.announce(self.address, intro, self._name)
+            except BaseException:
+                self._give_up(loop)
+                raise
+
+    def _give_up(self, loop: Loop) -> None:
+        """Ends a server whose loop does not run."""
+        loop.close()
+        self._end()
+
+    def _ask_to_stop(self, loop: Loop, grace: float) -> None:
+        """Begins to withdraw, and to stop after that; safe in a signal handler."""
+        self._dispatcher.serving = False
+        stop = functools.partial(loop.ask_to_stop, grace, self._drain if grace else 0.0)
+        if self._announcement is None:
+            stop()
+        else:
+            self._announcement.ask_to_withdraw(stop)
 
     def _run(self, loop: Loop) -> None:
         try:
             loop.run()
         finally:
-            with self._lock:
-                self._state = _State.CLOSED
-                self._release()
+            self._end()
 
-    def _release(self) -> None:
+    def _end(self) -> None:
+        """What every end comes to, that of a loop that failed, too."""
         from rpcgen.runtime.sync.listen import remove_file
 
-        if self._listener is not None:
-            self._listener.close()
-        if self._address is not None:
-            remove_file(self._address.path, self._file_id)
-            self._file_id = None
+        try:
+            if self._announcement is not None:
+                self._announcement.close()
+        finally:
+            with self._lock:
+                self._state = _State.CLOSED
+                if self._listener is not None:
+                    self._listener.close()
+                if self._address is not None:
+                    remove_file(self._address.path, self._file_id)
+                    self._file_id = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self._address or self._wanted}, {self._state.name.lower()}>"

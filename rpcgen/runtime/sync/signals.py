@@ -7,33 +7,34 @@ import contextlib
 import signal
 import threading
 import types
-import typing
-
-if typing.TYPE_CHECKING:
-    from rpcgen.runtime.sync.loop import Loop
 
 
 @contextlib.contextmanager
-def stopping_on_signals(loop: Loop, grace: float) -> collections.abc.Iterator[None]:
-    """Stops the loop gracefully on the first signal and at once on the second.
+def stopping_on_signals(
+    stop: collections.abc.Callable[[bool], None], is_busy: collections.abc.Callable[[], bool]
+) -> collections.abc.Iterator[None]:
+    """Stops a server gracefully on the first signal and at once on the second.
 
     Outside of the main thread signals are left alone. The handlers that were there come
     back afterwards.
+
+    Args:
+        stop: Begins to stop, gracefully or not; runs in a signal handler, so it takes no lock.
+        is_busy: Whether the main thread is in a handler, which nothing but an exception ends.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     came = 0
 
-    def stop(number: int, frame: types.FrameType | None) -> None:
+    def on_signal(number: int, frame: types.FrameType | None) -> None:
         nonlocal came
         came += 1
-        loop.ask_to_stop(grace if came == 1 else 0)
-        if came > 1 and loop.is_called():
-            # The main thread is in a handler, which nothing else can end.
+        stop(came == 1)
+        if came > 1 and is_busy():
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
