@@ -88,8 +88,8 @@ def hints(module: types.ModuleType, name: str) -> None:
             for member in vars(value).values():
                 if isinstance(member, types.FunctionType):
                     typing.get_type_hints(member)
-            if issubclass(value, rpc.MessageProtocol):
-                value.codec()
+        if isinstance(found, rpc.MessageProtocol):
+            found.codec()
 
 
 @given(st.lists(interfaces(), min_size=25, max_size=25))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import io
 import pathlib
@@ -142,6 +143,56 @@ def test_an_inherited_protocol_has_a_codec_of_its_own() -> None:
     assert services.BasePingProtocol.codec().name == "Base.ping"
     assert services.DirectoryPingProtocol.codec().name == "Directory.ping"
     assert services.DirectoryPingProtocol.codec() is services.DirectoryPingProtocol.codec()
+
+
+def test_a_protocol_answers_as_class_and_instance() -> None:
+    proto = DivideProtocol()
+    assert isinstance(proto, DivideProtocol)
+    assert isinstance(proto, rpc.MessageProtocol)
+    assert issubclass(DivideProtocol, rpc.MessageProtocol)
+    assert issubclass(services.DirectoryPingProtocol, services.BasePingProtocol)
+    assert not issubclass(services.BasePingProtocol, services.DirectoryPingProtocol)
+    assert not isinstance(proto, services.BasePingProtocol)
+    assert not isinstance(5, DivideProtocol)
+    assert DivideProtocol.__name__ == "DivideProtocol"
+    assert repr(proto) == "<protocol tests.support.services.DivideProtocol>"
+    assert DivideProtocol.__doc__ == "float divide(1: int num1, 2: int num2 = 1) => InvalidOperation"
+
+
+def test_a_protocol_is_copied_and_pickled_as_itself() -> None:
+    proto = DivideProtocol()
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        assert pickle.loads(pickle.dumps(proto, protocol)) is proto
+    assert copy.deepcopy([proto]) == [copy.copy(proto)] == [proto]
+
+
+def test_a_protocol_is_subclassed_with_other_data() -> None:
+    class Hurried(DivideProtocol):
+        timeout = 0.5
+
+    assert Hurried.codec() is not DivideProtocol.codec()
+    assert (Hurried.name, Hurried.timeout, DivideProtocol.timeout) == ("divide", 0.5, None)
+    assert Hurried.__doc__ == DivideProtocol.__doc__
+
+
+def test_a_protocol_is_not_subclassed_with_methods() -> None:
+    with pytest.raises(TypeError, match="Counted defines args_encode: a protocol holds data alone"):
+
+        class Counted(DivideProtocol):
+            def args_encode(self, *args: object, **named: object) -> bytes:
+                return b""
+
+
+def test_a_protocol_has_one_base_that_says_its_result() -> None:
+    with pytest.raises(TypeError, match=r"Bare needs its result's type: rpc.MessageProtocol\[float\]"):
+
+        class Bare(rpc.MessageProtocol):  # type: ignore[type-arg]
+            name = "bare"
+
+    with pytest.raises(TypeError, match="Both has 2 bases: a protocol has one"):
+
+        class Both(DivideProtocol, services.EchoProtocol):  # type: ignore[misc]
+            name = "both"
 
 
 def test_a_name_that_cannot_be() -> None:
