@@ -13,6 +13,24 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.abi import (
         check_abi as check_abi,
     )
+    from rpcgen.runtime.discovery.balancers import (
+        Balancer as Balancer,
+        LeastLoaded as LeastLoaded,
+        Random as Random,
+        RoundRobin as RoundRobin,
+    )
+    from rpcgen.runtime.discovery.distributed import (
+        DistributedChannel as DistributedChannel,
+    )
+    from rpcgen.runtime.discovery.hashing import (
+        ConsistentHash as ConsistentHash,
+    )
+    from rpcgen.runtime.discovery.health import (
+        Endpoint as Endpoint,
+    )
+    from rpcgen.runtime.discovery.static import (
+        StaticRegistry as StaticRegistry,
+    )
     from rpcgen.runtime.errors import (
         CallError as CallError,
         Cancelled as Cancelled,
@@ -151,6 +169,11 @@ _HOMES = {
     "stubs": ("ClientStub", "Interface", "MessageProtocol", "MethodProtocol", "Protocols", "ServerStub"),
     "options": ("deadline", "with_options"),
     "urls": ("connect",),
+    "discovery.balancers": ("Balancer", "LeastLoaded", "Random", "RoundRobin"),
+    "discovery.distributed": ("DistributedChannel",),
+    "discovery.hashing": ("ConsistentHash",),
+    "discovery.health": ("Endpoint",),
+    "discovery.static": ("StaticRegistry",),
     "sync.channel": ("Channel",),
     "sync.options": ("ServerOptions", "ThreadServerOptions"),
     "sync.server": ("Server", "ThreadServer"),

@@ -1,0 +1,247 @@
+"""One service as a channel follows it: its watch, its router, and a channel to each server.
+
+The router decides under the lock; connections are made and closed outside it. Lists come on
+the registry's thread, outcomes of calls on theirs.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+import typing
+
+from rpcgen.runtime.address import Address
+from rpcgen.runtime.discovery.health import State
+from rpcgen.runtime.discovery.routing import Choice, Router
+from rpcgen.runtime.errors import CallError, DeadlineExceeded, NoServers, Unavailable
+from rpcgen.runtime.sync.channel import Channel
+
+if typing.TYPE_CHECKING:
+    from rpcgen.runtime.discovery.balancers import Balancer
+    from rpcgen.runtime.discovery.cache import ListCache
+    from rpcgen.runtime.discovery.health import Endpoint
+    from rpcgen.runtime.registry import Instance, Registry, Snapshot, Watch
+    from rpcgen.runtime.stubs import MessageProtocol
+    from rpcgen.runtime.sync.exchange import Connection
+    from rpcgen.runtime.sync.options import ChannelOptions
+
+_log = logging.getLogger("rpcgen")
+
+CONNECT_SHARE = 3
+"""A server has this part of a call's time to be connected to: one that is silent leaves time for others."""
+
+CONNECT_TIME = 3.0
+"""Seconds that it has at most."""
+
+
+class ServerChannel(Channel):
+    """A channel to one server of several: connecting takes a part of a call's time only."""
+
+    def _connect(self, end: float | None) -> tuple[Connection, float]:
+        now = time.monotonic()
+        wait = CONNECT_TIME if end is None else min(CONNECT_TIME, (end - now) / CONNECT_SHARE)
+        try:
+            connection, _ = super()._connect(now + wait)
+        except DeadlineExceeded as error:
+            if end is not None and time.monotonic() >= end:
+                raise
+            raise Unavailable(
+                f"cannot connect: no answer within {wait:.2g} s; the call was not sent"
+            ) from error
+        # It was given less than the call has: the rest is the call's.
+        return connection, 0.0 if end is None else max(0.000_001, end - time.monotonic())
+
+
+class Service:
+    """Follows the servers of a service from ``follow`` on until it is closed.
+
+    Args:
+        name: In the IDL; ``""``: a file's own.
+        registry: Where its servers stand.
+        balancer: Decides between them.
+        zone: That is preferred; ``""``: none.
+        cache: Where its last list is kept, if anywhere.
+        start_wait: Seconds for the first list to come.
+        channel_options: Of the channels to its servers.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        registry: Registry,
+        balancer: Balancer,
+        zone: str,
+        cache: ListCache | None,
+        start_wait: float,
+        channel_options: ChannelOptions,
+    ) -> None:
+        self.name = name
+        self.router = Router(balancer, random.random, zone)
+        self._overdue = time.monotonic() + start_wait
+        self._registry = registry
+        self._cache = cache
+        self._channel_options = channel_options
+        self._lock = threading.Lock()
+        self._heard = threading.Event()
+        """A list is there, be it of the cache; or none will come."""
+        self._seen: tuple[float, int] | None = None
+        """When the registry's last list came, and how many servers were on it."""
+        self._problem = ""
+        """Why the registry does not answer."""
+        self._leaving: set[Endpoint] = set()
+        """No longer on the list; calls run there still."""
+        self._closed = False
+        self._watch: Watch | None = None
+
+    def follow(self) -> None:
+        """Begins to watch; must be called once.
+
+        Raises:
+            RuntimeError: The registry is closed.
+        """
+        self._watch = self._registry.watch(self.name, self._heed)
+
+    def wait(self, end: float | None) -> None:
+        """Waits for the first list, while there is time until ``end``, and until it is overdue."""
+        if self._heard.is_set():
+            return
+        until = self._overdue if end is None else min(self._overdue, end)
+        if not self._heard.wait(max(0.0, until - time.monotonic())) and until == self._overdue:
+            self._live_from_cache()
+
+    def _heed(self, snapshot: Snapshot) -> None:
+        """Takes a snapshot of the registry, on its thread."""
+        self._problem = "" if snapshot.live else snapshot.problem
+        if not snapshot.live:
+            # What is known stays. If nothing is, the cache must do.
+            if not snapshot.at:
+                self._live_from_cache()
+            return
+        instances = [instance for instance in snapshot.instances if self._is_usable(instance)]
+        self._seen = (snapshot.at, len(instances))
+        self._take(instances)
+        if self._cache is not None:
+            self._cache.save(self.name, instances)
+
+    def _live_from_cache(self) -> None:
+        if self._cache is None or self._heard.is_set():
+            return
+        instances = [instance for instance in self._cache.load(self.name) if self._is_usable(instance)]
+        if instances and not self._heard.is_set():
+            self._take(instances)
+
+    def _take(self, instances: list[Instance]) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            removed = self.router.update(instances, time.monotonic())
+        self._heard.set()
+        self._retire(removed)
+
+    def _is_usable(self, instance: Instance) -> bool:
+        try:
+            Address.parse(instance.address)
+        except ValueError as error:
+            _log.warning("ignored a server that %s lists: %s", self._registry.url, error)
+            return False
+        return True
+
+    def choose(
+        self,
+        protocol: type[MessageProtocol[typing.Any]],
+        args: tuple[object, ...],
+        tried: list[Endpoint],
+        may_probe: bool,
+    ) -> tuple[Choice, Channel] | None:
+        """Gives the server for a call, and its channel; None where every one has been tried.
+
+        Raises:
+            NoServers: None is known.
+        """
+        now = time.monotonic()
+        with self._lock:
+            removed = self.router.expire(now) if now >= self.router.look_at else []
+            choice = self.router.choose(protocol, args, tried, now, may_probe=may_probe)
+            channel = None if choice is None else self._channel(choice.endpoint)
+            is_known = len(self.router) > 0
+        self._retire(removed)
+        if choice is None or channel is None:
+            if is_known:
+                return None
+            raise self._no_servers()
+        return choice, channel
+
+    def _channel(self, endpoint: Endpoint) -> Channel:
+        channel: Channel | None = endpoint.channel
+        if channel is None:
+            instance = endpoint.instance
+            port = instance.port or None
+            channel = endpoint.channel = ServerChannel(instance.host, port, **self._channel_options)
+        return channel
+
+    def succeeded(self, endpoint: Endpoint) -> None:
+        """A call to a server that had failed before was answered."""
+        with self._lock:
+            was, is_back = endpoint.state, endpoint.state is not State.READY
+            self.router.succeeded(endpoint)
+        if is_back and was is not State.REMOVED:
+            _log.info("%s answers again: it gets calls", endpoint.address)
+
+    def failed(self, endpoint: Endpoint, error: CallError, is_probe: bool) -> None:
+        """A call to a server ended in one of ``FAILURES``."""
+        now = time.monotonic()
+        with self._lock:
+            was = endpoint.state
+            removed = self.router.failed(endpoint, error, now, is_probe=is_probe)
+            state, until = endpoint.state, endpoint.until
+        self._retire(removed)
+        if was is State.READY and state is State.EJECTED:
+            _log.warning("%s gets no calls for %.2g s: %s", endpoint.address, until - now, error.problem)
+
+    def gave_up(self, endpoint: Endpoint) -> None:
+        """A probe ended without telling anything of the server."""
+        with self._lock:
+            self.router.gave_up(endpoint)
+
+    def _retire(self, endpoints: list[Endpoint]) -> None:
+        """Lets servers go that are listed no more: running calls end as they would."""
+        with self._lock:
+            self._leaving.update(endpoints)
+            self._leaving = {endpoint for endpoint in self._leaving if endpoint.running}
+        for endpoint in endpoints:
+            if endpoint.channel is not None:
+                endpoint.channel.retire()
+
+    def _no_servers(self) -> NoServers:
+        url, place = self._registry.url, self._registry.path(self.name)
+        of = f"service {self.name}" if self.name else "the file's own service"
+        hint = f"is a server registered? rpcgen ls {url}"
+        if self._seen is None:
+            return NoServers(
+                f"nothing is known of {of} at {url} ({place}): the registry "
+                f"{f'does not answer: {self._problem}' if self._problem else 'has not answered yet'}; {hint}"
+            )
+        at, count = self._seen
+        seen = f"{count} servers, none of which can be reached" if count else "none"
+        problem = f"; since then it does not answer: {self._problem}" if self._problem else ""
+        return NoServers(
+            f"no server of {of} is registered at {url} ({place}): "
+            f"it listed {seen}, {time.monotonic() - at:.1f} s ago{problem}; {hint}"
+        )
+
+    def close(self) -> None:
+        """Ends the watch and every call that runs. Again is harmless."""
+        with self._lock:
+            self._closed = True
+        self._heard.set()
+        if self._watch is not None:
+            self._watch.close()
+        self.close_channels()
+
+    def close_channels(self) -> None:
+        """Fails every call that runs; in a forked child, leaves the parent's alone. Takes no lock."""
+        for endpoint in (*self.router.endpoints, *self._leaving):
+            if endpoint.channel is not None:
+                endpoint.channel.close()

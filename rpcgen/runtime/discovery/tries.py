@@ -1,0 +1,65 @@
+"""The tries of one call: which failures lead to another one, and the error that stands for all of them."""
+
+from __future__ import annotations
+
+import typing
+
+from rpcgen.runtime.errors import CallError, ConnectionLost, DeadlineExceeded, Unavailable
+
+if typing.TYPE_CHECKING:
+    from rpcgen.runtime.discovery.distributed import DistributedChannel, Protocol
+    from rpcgen.runtime.discovery.health import Endpoint
+    from rpcgen.runtime.stubs import Caller
+
+    Failed: typing.TypeAlias = list[tuple[Endpoint, CallError]]
+    """The tries of a call so far: server, and how it ended there."""
+
+TELLING = 0.01
+"""Seconds; a deadline that is shorter tells nothing of the server that did not hold it."""
+
+MOVING = (Unavailable, ConnectionLost, DeadlineExceeded)
+"""What a server is held to account for. After the first two a call may go on to another one."""
+
+
+def may_move(error: CallError, is_idempotent: bool) -> bool:
+    """Says whether a call that ended so may be sent again, as far as it itself is concerned."""
+    if isinstance(error, ConnectionLost):
+        return is_idempotent
+    return isinstance(error, Unavailable)
+
+
+def told(failed: typing.Sequence[tuple[Endpoint | None, CallError]]) -> CallError:
+    """Gives the error that stands for a call's tries: the last one, with what it needs to know of the others."""
+    last = failed[-1][1]
+    if isinstance(last, Unavailable):
+        # "Certainly not started" must be true of the call, not of its last try alone.
+        last = next((error for _, error in reversed(failed) if not isinstance(error, Unavailable)), last)
+    if len(failed) > 1:
+        tried = ", ".join(server.address for server, _ in failed if server is not None)
+        last.problem += f" (tried {tried})"
+        known: BaseException = last
+        for _, error in reversed(failed):
+            if error is last:
+                continue
+            last.add_note(f"tried as well: {error}")
+            while known.__cause__ is not None:
+                known = known.__cause__
+            known.__context__, known = error, error
+    return last
+
+
+class WithTries:
+    """A channel whose calls have another number of tries."""
+
+    def __init__(self, channel: DistributedChannel, tries: int) -> None:
+        self._channel = channel
+        self._tries = tries
+
+    def call(self, protocol: Protocol, args: tuple[object, ...], timeout: float | None = None) -> typing.Any:
+        return self._channel.call(protocol, args, timeout, self._tries)
+
+    def with_tries(self, tries: int | None) -> Caller:
+        return self._channel.with_tries(tries)
+
+    def __repr__(self) -> str:
+        return f"{self._channel!r}, at most {self._tries} tries"
