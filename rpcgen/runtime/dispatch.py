@@ -14,7 +14,7 @@ import typing
 from rpcgen.runtime.errors import DecodeError, EncodeError, FaultCode, RemoteException
 from rpcgen.runtime.schema import BOOL, STRING, OptionalOf, Param
 from rpcgen.runtime.stubs import MessageProtocol, ServerStub, canonical_text
-from rpcgen.runtime.wire.plain import encode_fault
+from rpcgen.runtime.wire.plain import encode_fault, prepare
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.handlers import Handler
@@ -43,6 +43,7 @@ class Dispatcher:
     """
 
     def __init__(self, stubs: collections.abc.Sequence[ServerStub], limits: Limits) -> None:
+        prepare()
         self._limits = limits
         self._stubs = stubs
         self._oneway: dict[str, tuple[Protocol, Handler]] = {}

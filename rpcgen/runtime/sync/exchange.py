@@ -19,7 +19,8 @@ from rpcgen.runtime.wire.plain import UNDECIDED
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.limits import Limits
-    from rpcgen.runtime.wire.plain import MethodCodec, ReplyScan
+    from rpcgen.runtime.wire.plain import MethodCodec
+    from rpcgen.runtime.wire.scan import AnyReplyScan
 
 RETURNED = 1
 _FAULT = 0
@@ -146,7 +147,7 @@ class Connection:
         set_timeout(self.sock, socket.SO_RCVTIMEO, wait)
         self._receive_wait = wait
 
-    def _whole(self, data: bytes, scan: ReplyScan, limits: Limits, end: float | None) -> bytes:
+    def _whole(self, data: bytes, scan: AnyReplyScan, limits: Limits, end: float | None) -> bytes:
         """Receives until the reply that begins with ``data`` is whole."""
         done = scan.advance(data)
         if done and scan.end != len(data):

@@ -19,6 +19,8 @@ from rpcgen.runtime.wire.types import Misfit
 if typing.TYPE_CHECKING:
     import collections.abc
 
+    from rpcgen.runtime.wire.scan import AnyReplyScan
+
 
 FAULT, RETURNED, RAISED = 0, 1, 2
 """The first byte of a reply; RAISED and above count the exceptions after ``=>``."""
@@ -133,7 +135,7 @@ class ReferenceCodec:
                     raise self._unfit(error) from None
         return None
 
-    def reply_scan(self, limits: Limits = DEFAULT_LIMITS) -> ReplyScan:
+    def reply_scan(self, limits: Limits = DEFAULT_LIMITS) -> AnyReplyScan:
         """Gives a new scan, which finds out where a reply ends."""
         return ReplyScan(self.name, self.returns, limits)
 

@@ -19,8 +19,8 @@ from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
 from rpcgen.runtime.wire.read import Reader
 from rpcgen.runtime.wire.row import Row
 from rpcgen.runtime.wire.scalars import NUMBERS, SIZES
-from rpcgen.runtime.wire.source import Function, Source, height
-from rpcgen.runtime.wire.types import resolved
+from rpcgen.runtime.wire.source import Function, Source
+from rpcgen.runtime.wire.types import height, resolved
 from rpcgen.runtime.wire.write import Writer, is_plain_struct
 
 if typing.TYPE_CHECKING:

@@ -130,13 +130,13 @@ class Decoder:
         type_ = resolved(type_)
         if isinstance(type_, OptionalOf):
             self.skip(type_.item, end)
-        elif isinstance(type_, (ListOf, SetOf)):
-            for _ in range(self._enter(end)):
-                self.skip(type_.item, end)
-        elif isinstance(type_, MapOf):
-            for _ in range(self._enter(end)):
-                self.skip(type_.key, end)
-                self.skip(type_.value, end)
+        elif isinstance(type_, (ListOf, SetOf, MapOf)):
+            parts = (type_.key, type_.value) if isinstance(type_, MapOf) else (type_.item,)
+            count = self._enter(end)
+            for _ in range(count):
+                for part in parts:
+                    self.skip(part, end)
+            self._room += count > 0
         elif isinstance(type_, Scalar) and type_ not in SIZED:
             self._number(CODES[type_], end)
         elif isinstance(type_, type) and issubclass(type_, Enum):

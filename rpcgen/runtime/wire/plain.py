@@ -1,17 +1,19 @@
 """Plain messages: one method's calls and replies, and the server's end of a connection.
 
-``MethodCodec`` answers each kind of message with a function compiled for the method, once it
-has been needed a few times: a program of few calls ends sooner without. What that function
-does not expect goes to the readable reference, which gives the right result or the right
-error. A C core takes the place of ``compiled`` alone.
+``MethodCodec`` answers each kind of message with a function of its own: the C codec's, or in
+plain Python one compiled for the method, once it has been needed a few times (a program of
+few calls ends sooner without). What that function does not expect goes to the readable
+reference, which gives the right result or the right error.
 """
 
 from __future__ import annotations
 
+import importlib
 import struct
 import typing
 
 from rpcgen.runtime.errors import ProtocolError
+from rpcgen.runtime.wire.choice import choice
 from rpcgen.runtime.wire.codec import FAULT, ReferenceCodec
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
 from rpcgen.runtime.wire.scan import ReplyScan as ReplyScan
@@ -21,12 +23,29 @@ if typing.TYPE_CHECKING:
 
     from rpcgen.runtime.errors import FaultCode, RemoteException
     from rpcgen.runtime.wire.limits import Limits
+    from rpcgen.runtime.wire.scan import AnyReplyScan
+
+    Function: typing.TypeAlias = collections.abc.Callable[..., typing.Any]
+
+MESSAGES = (
+    "encode_call",
+    "decode_args",
+    "encode_reply",
+    "encode_raised",
+    "decode_reply",
+    "quick_reply",
+    "reply_scan",
+)
+"""The functions of a codec, in the order in which the C codec is given the reference's."""
 
 UNDECIDED: typing.Any = type("_Undecided", (), {"__slots__": (), "__repr__": lambda self: "UNDECIDED"})()
 """What ``quick_reply`` gives where the data is not one whole reply without surprises."""
 
 FEW = 2
-"""So many messages of a kind are left to the reference: compiling takes as long as 100 of them."""
+"""In plain Python, so many messages of a kind are left to the reference: compiling takes as long as 100."""
+
+native = choice().native
+"""The codec in C is used."""
 
 _u32 = struct.Struct(">I").unpack_from
 
@@ -40,22 +59,22 @@ class MethodCodec(ReferenceCodec):
     See ``ReferenceCodec`` for the arguments, and for what its methods promise: they are the same.
     """
 
-    # Each of these is replaced in the instance by the compiled function.
+    # Each of these is replaced in the instance by the function that does it.
 
     def encode_call(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
-        return self._compiled("encode_call")(args, limits)  # type: ignore[no-any-return]
+        return self._own("encode_call")(args, limits)  # type: ignore[no-any-return]
 
     def decode_args(self, payload: bytes, limits: Limits = DEFAULT_LIMITS) -> list[typing.Any]:
-        return self._compiled("decode_args")(payload, limits)  # type: ignore[no-any-return]
+        return self._own("decode_args")(payload, limits)  # type: ignore[no-any-return]
 
     def encode_reply(self, value: object, limits: Limits = DEFAULT_LIMITS) -> bytes:
-        return self._compiled("encode_reply")(value, limits)  # type: ignore[no-any-return]
+        return self._own("encode_reply")(value, limits)  # type: ignore[no-any-return]
 
     def encode_raised(self, exc: RemoteException, limits: Limits = DEFAULT_LIMITS) -> bytes | None:
-        return self._compiled("encode_raised")(exc, limits)  # type: ignore[no-any-return]
+        return self._own("encode_raised")(exc, limits)  # type: ignore[no-any-return]
 
     def decode_reply(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> typing.Any:
-        return self._compiled("decode_reply")(data, limits)
+        return self._own("decode_reply")(data, limits)
 
     def quick_reply(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> typing.Any:
         """Decodes what one receive has brought, if it is exactly one whole reply.
@@ -64,7 +83,10 @@ class MethodCodec(ReferenceCodec):
             What ``decode_reply`` would give; or ``UNDECIDED``: the reply is not whole, or not
             the expected. Then find its end by ``reply_scan`` and decode that.
         """
-        return self._compiled("quick_reply")(data, limits)
+        return self._own("quick_reply")(data, limits)
+
+    def reply_scan(self, limits: Limits = DEFAULT_LIMITS) -> AnyReplyScan:
+        return self._own("reply_scan")(limits)  # type: ignore[no-any-return]
 
     def source(self) -> str:
         """Gives the Python source that this method's messages are compiled to, for reading."""
@@ -72,20 +94,49 @@ class MethodCodec(ReferenceCodec):
 
         return compiled.source(self)
 
-    def _compiled(self, message: str) -> collections.abc.Callable[..., typing.Any]:
+    def _own(self, message: str) -> Function:
         # A caller that took the bound method before its first call comes here each time.
-        function = self.__dict__.get(message)
-        if function is None:
-            slow = _undecided if message == "quick_reply" else getattr(super(), message)
-            uses: dict[str, int] = self.__dict__.setdefault("_uses", {})
-            uses[message] = uses.get(message, 0) + 1
-            if uses[message] <= FEW:
-                return typing.cast("collections.abc.Callable[..., typing.Any]", slow)
+        function: Function | None = self.__dict__.get(message)
+        if function is not None:
+            return function
+        if native and "_uses" not in self.__dict__:
+            try:
+                return self._native(message)
+            except RecursionError:
+                pass  # types nested too deeply to be walked
+        return self._compiled(message)
 
-            from rpcgen.runtime.wire import compiled
+    def _native(self, message: str) -> Function:
+        from rpcgen.runtime.wire import native
 
-            function = self.__dict__[message] = compiled.message(self, message, slow)
-        return typing.cast("collections.abc.Callable[..., typing.Any]", function)
+        made = native.method(self, tuple(self._reference(kind) for kind in MESSAGES))
+        for kind in MESSAGES:
+            self.__dict__[kind] = getattr(made, kind)
+        function: Function = getattr(made, message)
+        return function
+
+    def _compiled(self, message: str) -> Function:
+        uses: dict[str, int] = self.__dict__.setdefault("_uses", {})
+        uses[message] = uses.get(message, 0) + 1
+        slow = self._reference(message)
+        if message == "reply_scan":
+            self.__dict__[message] = slow
+        if uses[message] <= FEW or message == "reply_scan":
+            return slow
+
+        from rpcgen.runtime.wire import compiled
+
+        function: Function = compiled.message(self, message, slow)
+        self.__dict__[message] = function
+        return function
+
+    def _reference(self, message: str) -> Function:
+        return _undecided if message == "quick_reply" else getattr(super(), message)
+
+
+def prepare() -> None:
+    """Loads what codecs load at their first message: a server may then have no descriptor left for files."""
+    importlib.import_module(f"rpcgen.runtime.wire.{'native' if native else 'compiled'}")
 
 
 def _undecided(data: bytes, limits: Limits) -> typing.Any:

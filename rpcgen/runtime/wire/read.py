@@ -36,11 +36,9 @@ from rpcgen.runtime.wire.source import (
     Linker,
     Source,
     by_count,
-    height,
-    is_message_only,
     needed,
 )
-from rpcgen.runtime.wire.types import is_union, resolved
+from rpcgen.runtime.wire.types import height, is_message_only, is_union, resolved
 
 if typing.TYPE_CHECKING:
     import collections.abc

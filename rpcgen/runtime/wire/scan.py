@@ -16,7 +16,11 @@ from rpcgen.runtime.wire.scalars import CODES, ENUM_CODE, SIZED, SIZES
 from rpcgen.runtime.wire.types import resolved
 
 if typing.TYPE_CHECKING:
+    from rpcgen.runtime.wire import _codec
     from rpcgen.runtime.wire.limits import Limits
+
+    AnyReplyScan: typing.TypeAlias = "ReplyScan | _codec.ReplyScan"
+    """This module's, or the one in C, which does the same."""
 
 _u32 = struct.Struct(">I").unpack_from
 

@@ -11,11 +11,13 @@ from rpcgen import runtime as rpc
 from rpcgen.runtime.schema import Type
 from rpcgen.runtime.wire.codec import ReferenceCodec
 from rpcgen.runtime.wire.plain import MethodCodec, encode_fault
-from rpcgen.runtime.wire.scan import ReplyScan
 from tests.support.schemas import Method, methods, values
 
+if typing.TYPE_CHECKING:
+    from rpcgen.runtime.wire.scan import AnyReplyScan
 
-def scan_of(returns: Type, limits: rpc.Limits | None = None) -> ReplyScan:
+
+def scan_of(returns: Type, limits: rpc.Limits | None = None) -> AnyReplyScan:
     return MethodCodec("get", (), (), returns, ()).reply_scan(limits or rpc.Limits())
 
 

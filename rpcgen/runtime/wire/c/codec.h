@@ -1,0 +1,181 @@
+/* The message codec in C: the same bytes and values as the Python codec beside it, faster.
+
+   Descriptors become a tree of Shapes, made once (rpcgen/runtime/wire/native.py); encode.c and
+   decode.c walk it. They know messages without surprises alone. At anything else they give up
+   (NULL or -1, with or without a Python error), and Method hands the whole message to the
+   reference codec, which gives the right result or the right error. So no error is worded here.
+
+   Nothing is kept outside of objects and the module's state. Only PyMemberDescrObject, to read
+   the slots of value classes, and in 3.11 the digits of an int go beyond the documented API;
+   both are checked or guarded where they are used. */
+
+#ifndef RPCGEN_CODEC_H
+#define RPCGEN_CODEC_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#if PY_VERSION_HEX < 0x030B0000
+#error "rpcgen needs Python 3.11 or newer"
+#endif
+
+#if !defined(__GNUC__)
+#define __builtin_expect(condition, usual) (condition)
+#define INLINE inline
+#else
+#define INLINE inline __attribute__((always_inline))
+#endif
+#define RARE(condition) __builtin_expect(!!(condition), 0)
+
+/* Levels of C calls; deeper values are left to the reference, which uses Python's own stack. */
+#define MOST_NESTING 200
+
+typedef enum {
+    /* Numbers: written and read without running any Python code. */
+    K_BYTE, K_SHORT, K_INT, K_LONG, K_UBYTE, K_USHORT, K_UINT, K_ULONG, K_FLOAT, K_DOUBLE, K_BOOL,
+    /* Of fixed width too, by way of Python objects. */
+    K_ENUM, K_TIMESTAMP, K_DATE, K_DURATION, K_UUID,
+    /* A length, then so many bytes. */
+    K_STRING, K_BYTES, K_DECIMAL, K_MESSAGE,
+    K_RECORD, K_UNION,
+    /* A count, then so many items. */
+    K_LIST, K_SET, K_MAP,
+} Kind;
+
+#define IS_NUMBER(kind) ((kind) <= K_BOOL)
+
+/* What stands for a field that is not there. */
+typedef enum {
+    REQUIRED,   /* nothing: it must be there */
+    CONSTANT,   /* an object that cannot change */
+    LIST, SET, MAP, /* a new empty one */
+    MADE,       /* what a function gives */
+    GONE,       /* the field is reserved: it is read past */
+} Absence;
+
+struct Shape;
+
+typedef struct {
+    uint8_t tag;
+    bool optional;        /* None leaves it out */
+    Absence absence;
+    Py_ssize_t place;     /* among the arguments of the constructor or method */
+    Py_ssize_t offset;    /* of the slot in an instance; 0: read by name */
+    struct Shape *shape;
+    PyObject *name;
+    PyObject *absent;     /* the CONSTANT, or what makes a MADE one */
+    PyObject *left_out;   /* the bytes of the default, which are not written; or NULL */
+    PyObject *cls;        /* of a union's case */
+} Field;
+
+typedef struct Shape {
+    PyObject_HEAD
+    Kind kind;
+    int width;            /* bytes of a value of fixed width, else 0 */
+    int least;            /* bytes that a value takes at least */
+    bool acyclic;         /* what is read as this can be no part of a cycle: the collector need not know it */
+    bool direct;          /* instances are made by setting their slots */
+    int highest;          /* tag that is known, reserved ones included */
+    Py_ssize_t places;    /* of the constructor or method */
+    Py_ssize_t count;
+    Field *fields;        /* by their tags */
+    struct Shape *item;   /* of a list or set; the key of a map */
+    struct Shape *value;  /* of a map */
+    PyObject *cls;        /* enum, exception, struct; of a union that of unknown members */
+    PyObject *to_wire;    /* what converts a value */
+    PyObject *from_wire;
+    PyObject *members;    /* of an enum: number → member */
+    PyObject *name;       /* of the attribute that holds the message of an exception without a body */
+} Shape;
+
+/* Everything that one method's messages need. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *prefix;     /* of its calls: the length of its name, and the name */
+    Shape *arguments;
+    Shape *result;        /* NULL: void */
+    bool optional;        /* a flag stands before the result */
+    PyObject *raises;     /* Shapes of the exceptions after => */
+    PyObject *raised;     /* class of an exception → the number of what it is raised as */
+    PyObject *slow;       /* what decides where this cannot, one for each kind of message */
+    PyObject *default_;   /* stands for an argument that is left out */
+    PyObject *limits;     /* those of whoever gives none */
+    PyTypeObject *scan;
+    Py_ssize_t sizes[3];  /* of the last call, reply, raised exception: room for the next */
+} Method;
+
+/* What limits a message: those of rpc.Limits that count here. */
+typedef struct {
+    Py_ssize_t items;
+    int64_t message;
+    int room;
+} Bounds;
+
+/* Bytes being written. */
+typedef struct {
+    uint8_t *at, *end, *begin;
+    PyObject *bytes;      /* that begin points into, or NULL: into the caller's own */
+    int room;             /* levels of nesting left */
+} Writer;
+
+/* Bytes being read. */
+typedef struct {
+    const uint8_t *at, *end;
+    Py_ssize_t items;     /* that may still come */
+    int room;
+} Reader;
+
+typedef struct {
+    PyTypeObject *shape;
+    PyTypeObject *method;
+    PyTypeObject *scan;
+} State;
+
+/* Each gives -1 or NULL where the reference must decide. */
+int write_value(Writer *writer, const Shape *shape, PyObject *value);
+int write_fields(Writer *writer, const Shape *shape, PyObject *instance, PyObject *const *values, PyObject *default_);
+int write_room(Writer *writer, Py_ssize_t more);
+PyObject *read_value(Reader *reader, const Shape *shape);
+int read_fields(Reader *reader, const Shape *shape, PyObject **values, bool arguments);
+
+/* Fills in bounds; -1 where the limits are none that this can count with. */
+int bounds_of(Method *method, PyObject *limits, Bounds *bounds);
+
+/* Asks what decides for a kind of message, after an error that is not the interpreter's own. */
+typedef enum { CALL, ARGUMENTS, REPLY, RAISED, RESULT, QUICK, SCAN } Message;
+PyObject *ask(Method *method, Message message, PyObject *value, PyObject *limits);
+
+PyObject *scan_new(Method *method, PyObject *limits, const Bounds *bounds);
+
+extern PyType_Spec shape_spec, method_spec, scan_spec;
+
+/* Where a writer stood: what follows can be measured, or taken back. */
+static inline Py_ssize_t written(const Writer *writer) { return writer->at - writer->begin; }
+
+static INLINE int have_room(Writer *writer, Py_ssize_t more)
+{
+    return RARE(writer->end - writer->at < more) ? write_room(writer, more) : 0;
+}
+
+static INLINE void put16(uint8_t *p, uint16_t n) { p[0] = n >> 8; p[1] = n & 0xFF; }
+
+static INLINE void put32(uint8_t *p, uint32_t n)
+{
+    p[0] = n >> 24; p[1] = n >> 16 & 0xFF; p[2] = n >> 8 & 0xFF; p[3] = n & 0xFF;
+}
+
+static INLINE void put64(uint8_t *p, uint64_t n) { put32(p, n >> 32); put32(p + 4, n & 0xFFFFFFFF); }
+
+static INLINE uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
+
+static INLINE uint32_t get32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static INLINE uint64_t get64(const uint8_t *p) { return (uint64_t)get32(p) << 32 | get32(p + 4); }
+
+#endif

@@ -1,0 +1,461 @@
+/* Bytes as values. Every length and count is held against the bytes that remain before anything is
+   taken for it; nothing is read beyond reader->end. */
+
+#include "codec.h"
+
+static INLINE bool has(const Reader *reader, Py_ssize_t size) { return reader->end - reader->at >= size; }
+
+/* Runs no Python code. The bytes are there. */
+static INLINE PyObject *get_number(Kind kind, const uint8_t *at)
+{
+    switch (kind) {
+    case K_BYTE:
+        return PyLong_FromLong((int8_t)*at);
+    case K_UBYTE:
+        return PyLong_FromLong(*at);
+    case K_SHORT:
+        return PyLong_FromLong((int16_t)get16(at));
+    case K_USHORT:
+        return PyLong_FromLong(get16(at));
+    case K_INT:
+        return PyLong_FromLong((int32_t)get32(at));
+    case K_UINT:
+        return PyLong_FromUnsignedLong(get32(at));
+    case K_LONG:
+        return PyLong_FromLongLong((int64_t)get64(at));
+    case K_ULONG:
+        return PyLong_FromUnsignedLongLong(get64(at));
+    case K_FLOAT: {
+        double real = PyFloat_Unpack4((const char *)at, 0);
+        return real == -1.0 && PyErr_Occurred() ? NULL : PyFloat_FromDouble(real);
+    }
+    case K_DOUBLE: {
+        uint64_t bits = get64(at);
+        double real;
+        memcpy(&real, &bits, sizeof real);
+        return PyFloat_FromDouble(real);
+    }
+    default: /* K_BOOL */
+        return *at > 1 ? NULL : Py_NewRef(*at ? Py_True : Py_False);
+    }
+}
+
+/* Takes a length and gives where its bytes end; NULL if they are not all there. */
+static INLINE const uint8_t *take_length(Reader *reader)
+{
+    if (RARE(!has(reader, 4)))
+        return NULL;
+    uint32_t size = get32(reader->at);
+    reader->at += 4;
+    return RARE((uint64_t)(reader->end - reader->at) < size) ? NULL : reader->at + size;
+}
+
+/* Takes a container's count; -1 if so many items cannot follow. */
+static INLINE Py_ssize_t take_count(Reader *reader, int64_t least)
+{
+    if (RARE(!has(reader, 4)))
+        return -1;
+    int64_t count = get32(reader->at);
+    reader->at += 4;
+    if (count * least > reader->end - reader->at || count > reader->items)
+        return -1;
+    reader->items -= count;
+    return (Py_ssize_t)count;
+}
+
+static INLINE bool is_ascii(const uint8_t *at, Py_ssize_t size)
+{
+    uint64_t high = 0, word;
+    while (size >= 8) {
+        memcpy(&word, at, 8);
+        high |= word;
+        at += 8;
+        size -= 8;
+    }
+    while (size--)
+        high |= *at++;
+    return !(high & 0x8080808080808080);
+}
+
+static INLINE PyObject *text(const uint8_t *at, Py_ssize_t size)
+{
+    if (RARE(!is_ascii(at, size)))
+        return PyUnicode_DecodeUTF8((const char *)at, size, NULL);
+    PyObject *string = PyUnicode_New(size, 127);
+    if (string != NULL && size)
+        memcpy(PyUnicode_1BYTE_DATA(string), at, size);
+    return string;
+}
+
+static INLINE PyObject *read_string(Reader *reader)
+{
+    const uint8_t *end = take_length(reader);
+    if (RARE(end == NULL))
+        return NULL;
+    const uint8_t *at = reader->at;
+    reader->at = end;
+    return text(at, end - at);
+}
+
+static PyObject *read_bytes(Reader *reader, Py_ssize_t size)
+{
+    if (RARE(!has(reader, size)))
+        return NULL;
+    PyObject *bytes = PyBytes_FromStringAndSize((const char *)reader->at, size);
+    reader->at += size;
+    return bytes;
+}
+
+static PyObject *read_sized(Reader *reader)
+{
+    const uint8_t *end = take_length(reader);
+    return end == NULL ? NULL : read_bytes(reader, end - reader->at);
+}
+
+static PyObject *read_fixed(Reader *reader, const Shape *shape)
+{
+    if (!has(reader, shape->width))
+        return NULL;
+    const uint8_t *at = reader->at;
+    reader->at += shape->width;
+    return get_number(shape->width == 4 ? K_INT : K_LONG, at);
+}
+
+static PyObject *read_enum(Reader *reader, const Shape *shape)
+{
+    PyObject *number = read_fixed(reader, shape);
+    if (number == NULL)
+        return NULL;
+    PyObject *member = Py_XNewRef(PyDict_GetItemWithError(shape->members, number));
+    if (member == NULL && !PyErr_Occurred())
+        member = PyObject_CallOneArg(shape->from_wire, number);
+    Py_DECREF(number);
+    return member;
+}
+
+static PyObject *converted(const Shape *shape, PyObject *raw)
+{
+    if (raw == NULL)
+        return NULL;
+    PyObject *value = PyObject_CallOneArg(shape->from_wire, raw);
+    Py_DECREF(raw);
+    return value;
+}
+
+#define EACH_NUMBER(DO) \
+    DO(K_BYTE) DO(K_SHORT) DO(K_INT) DO(K_LONG) DO(K_UBYTE) DO(K_USHORT) DO(K_UINT) DO(K_ULONG) \
+    DO(K_FLOAT) DO(K_DOUBLE) DO(K_BOOL)
+
+/* Items of a list; they were counted against the bytes that remain. */
+static int read_numbers(Reader *reader, const Shape *item, PyObject *list, Py_ssize_t count)
+{
+    const uint8_t *at = reader->at;
+    switch (item->kind) {
+#define READ(KIND) \
+    case KIND: \
+        for (Py_ssize_t index = 0; index < count; index++, at += item->width) { \
+            PyObject *each = get_number(KIND, at); \
+            if (RARE(each == NULL)) \
+                return -1; \
+            PyList_SET_ITEM(list, index, each); \
+        } \
+        break;
+        EACH_NUMBER(READ)
+#undef READ
+    default:
+        return -1;
+    }
+    reader->at = at;
+    return 0;
+}
+
+static PyObject *read_list(Reader *reader, const Shape *shape)
+{
+    const Shape *item = shape->item;
+    Py_ssize_t count = take_count(reader, item->least);
+    if (count < 0)
+        return NULL;
+    PyObject *list = PyList_New(count);
+    if (list == NULL || count == 0)
+        return list;
+    /* Not to be found by others before it is filled. */
+    PyObject_GC_UnTrack(list);
+    if (--reader->room < 0)
+        goto fail;
+    if (IS_NUMBER(item->kind)) {
+        if (read_numbers(reader, item, list, count) < 0)
+            goto fail;
+    } else {
+        for (Py_ssize_t index = 0; index < count; index++) {
+            PyObject *each = item->kind == K_STRING ? read_string(reader) : read_value(reader, item);
+            if (RARE(each == NULL))
+                goto fail;
+            PyList_SET_ITEM(list, index, each);
+        }
+    }
+    if (!shape->acyclic)
+        PyObject_GC_Track(list);
+    reader->room++;
+    return list;
+fail:
+    Py_DECREF(list);
+    return NULL;
+}
+
+static PyObject *read_set(Reader *reader, const Shape *shape)
+{
+    Py_ssize_t count = take_count(reader, shape->item->least);
+    if (count < 0 || (count && --reader->room < 0))
+        return NULL;
+    PyObject *set = PySet_New(NULL);
+    if (set == NULL)
+        return NULL;
+    for (Py_ssize_t index = 0; index < count; index++) {
+        PyObject *item = read_value(reader, shape->item);
+        int done = item == NULL ? -1 : PySet_Add(set, item);
+        Py_XDECREF(item);
+        if (done < 0) {
+            Py_DECREF(set);
+            return NULL;
+        }
+    }
+    if (PySet_GET_SIZE(set) != count) { /* one is repeated */
+        Py_DECREF(set);
+        return NULL;
+    }
+    if (shape->acyclic)
+        PyObject_GC_UnTrack(set);
+    reader->room += count > 0;
+    return set;
+}
+
+static PyObject *read_map(Reader *reader, const Shape *shape)
+{
+    const Shape *key_shape = shape->item, *value_shape = shape->value;
+    Py_ssize_t count = take_count(reader, key_shape->least + value_shape->least);
+    if (count < 0 || (count && --reader->room < 0))
+        return NULL;
+    PyObject *map = PyDict_New();
+    if (map == NULL)
+        return NULL;
+    for (Py_ssize_t index = 0; index < count; index++) {
+        PyObject *key = key_shape->kind == K_STRING ? read_string(reader) : read_value(reader, key_shape);
+        PyObject *value = key == NULL ? NULL : read_value(reader, value_shape);
+        int done = value == NULL ? -1 : PyDict_SetItem(map, key, value);
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+        if (RARE(done < 0)) {
+            Py_DECREF(map);
+            return NULL;
+        }
+    }
+    if (PyDict_GET_SIZE(map) != count) { /* a key is repeated */
+        Py_DECREF(map);
+        return NULL;
+    }
+    if (shape->acyclic)
+        PyObject_GC_UnTrack(map);
+    reader->room += count > 0;
+    return map;
+}
+
+/* Goes past a value, by its lengths and counts alone. */
+static int skip(Reader *reader, const Shape *shape)
+{
+    if (shape->width) {
+        if (!has(reader, shape->width))
+            return -1;
+        reader->at += shape->width;
+        return 0;
+    }
+    if (shape->kind != K_LIST && shape->kind != K_SET && shape->kind != K_MAP) {
+        const uint8_t *end = take_length(reader);
+        if (end == NULL)
+            return -1;
+        reader->at = end;
+        return 0;
+    }
+    Py_ssize_t count = take_count(reader, shape->item->least + (shape->value ? shape->value->least : 0));
+    if (count < 0 || (count && --reader->room < 0))
+        return -1;
+    for (Py_ssize_t index = 0; index < count; index++)
+        if (skip(reader, shape->item) < 0 || (shape->value && skip(reader, shape->value) < 0))
+            return -1;
+    reader->room += count > 0;
+    return 0;
+}
+
+static PyObject *absent(const Field *field)
+{
+    switch (field->absence) {
+    case CONSTANT:
+        return Py_NewRef(field->absent);
+    case LIST:
+        return PyList_New(0);
+    case SET:
+        return PySet_New(NULL);
+    case MAP:
+        return PyDict_New();
+    case MADE:
+        return PyObject_CallNoArgs(field->absent);
+    default:
+        return NULL;
+    }
+}
+
+/* Fills ``values``, which are all NULL, by their places; what it has filled before it gives up is the
+   caller's to release, too. */
+int read_fields(Reader *reader, const Shape *shape, PyObject **values, bool arguments)
+{
+    const Field *field = shape->fields, *end = field + shape->count;
+    while (reader->at < reader->end) {
+        uint8_t tag = *reader->at;
+        for (; field < end && field->tag < tag; field++)
+            if (field->absence != GONE && (values[field->place] = absent(field)) == NULL)
+                return -1;
+        if (RARE(field == end || field->tag != tag)) {
+            if (arguments || tag <= shape->highest)
+                return -1; /* unknown; or it repeats or descends */
+            reader->at = reader->end; /* a newer peer's; it and all that follows */
+            break;
+        }
+        reader->at++;
+        const Shape *type = field->shape;
+        PyObject *value;
+        if (RARE(field->absence == GONE)) {
+            if (arguments || skip(reader, type) < 0)
+                return -1;
+            field++;
+            continue;
+        }
+        if (IS_NUMBER(type->kind)) {
+            if (RARE(!has(reader, type->width)))
+                return -1;
+            value = get_number(type->kind, reader->at);
+            reader->at += type->width;
+        } else {
+            value = type->kind == K_STRING ? read_string(reader) : read_value(reader, type);
+        }
+        if (RARE(value == NULL))
+            return -1;
+        values[field->place] = value;
+        field++;
+    }
+    for (; field < end; field++)
+        if (field->absence != GONE && (values[field->place] = absent(field)) == NULL)
+            return -1;
+    return 0;
+}
+
+static PyObject *made(const Shape *shape, PyObject **values)
+{
+    if (!shape->direct)
+        return RARE(shape->cls == NULL) ? NULL : PyObject_Vectorcall(shape->cls, values, shape->places, NULL);
+    PyTypeObject *cls = (PyTypeObject *)shape->cls;
+    PyObject *instance = cls->tp_alloc(cls, 0);
+    if (instance == NULL)
+        return NULL;
+    for (const Field *field = shape->fields, *end = field + shape->count; field < end; field++) {
+        if (field->absence == GONE)
+            continue;
+        *(PyObject **)((char *)instance + field->offset) = values[field->place];
+        values[field->place] = NULL;
+    }
+    if (shape->acyclic && PyType_IS_GC(cls))
+        PyObject_GC_UnTrack(instance);
+    return instance;
+}
+
+#define FEW_PLACES 16
+
+static PyObject *read_record(Reader *reader, const Shape *shape)
+{
+    PyObject *few[FEW_PLACES], **values = few, *instance = NULL;
+    if (RARE(shape->places > FEW_PLACES) && (values = PyMem_New(PyObject *, shape->places)) == NULL)
+        return PyErr_NoMemory();
+    memset(values, 0, shape->places * sizeof *values);
+    if (read_fields(reader, shape, values, false) == 0)
+        instance = made(shape, values);
+    for (Py_ssize_t place = 0; place < shape->places; place++)
+        Py_XDECREF(values[place]);
+    if (values != few)
+        PyMem_Free(values);
+    return instance;
+}
+
+static PyObject *read_union(Reader *reader, const Shape *shape)
+{
+    if (reader->at == reader->end)
+        return NULL;
+    uint8_t tag = *reader->at++;
+    for (Py_ssize_t index = 0; index < shape->count; index++) {
+        const Field *field = &shape->fields[index];
+        if (field->tag != tag)
+            continue;
+        PyObject *value = read_value(reader, field->shape), *instance = NULL;
+        if (value != NULL && reader->at == reader->end)
+            instance = PyObject_CallOneArg(field->cls, value);
+        Py_XDECREF(value);
+        return instance;
+    }
+    if (tag == 0)
+        return NULL;
+    PyObject *number = PyLong_FromLong(tag), *raw = read_bytes(reader, reader->end - reader->at);
+    PyObject *instance = NULL;
+    if (number != NULL && raw != NULL)
+        instance = PyObject_CallFunctionObjArgs(shape->cls, number, raw, NULL);
+    Py_XDECREF(number);
+    Py_XDECREF(raw);
+    return instance;
+}
+
+static PyObject *read_block(Reader *reader, const Shape *shape)
+{
+    const uint8_t *end = take_length(reader), *outer = reader->end;
+    if (RARE(end == NULL) || --reader->items < 0 || --reader->room < 0)
+        return NULL;
+    reader->end = end;
+    PyObject *value = shape->kind == K_UNION ? read_union(reader, shape) : read_record(reader, shape);
+    reader->end = outer;
+    reader->room++;
+    return value;
+}
+
+PyObject *read_value(Reader *reader, const Shape *shape)
+{
+    PyObject *value;
+    switch (shape->kind) {
+    case K_STRING:
+        return read_string(reader);
+    case K_BYTES:
+        return read_sized(reader);
+    case K_ENUM:
+        return read_enum(reader, shape);
+    case K_TIMESTAMP: case K_DATE: case K_DURATION:
+        return converted(shape, read_fixed(reader, shape));
+    case K_UUID:
+        return converted(shape, read_bytes(reader, 16));
+    case K_DECIMAL:
+        return converted(shape, read_sized(reader));
+    case K_MESSAGE: {
+        PyObject *message = read_string(reader);
+        value = message == NULL ? NULL : PyObject_CallOneArg(shape->cls, message);
+        Py_XDECREF(message);
+        return value;
+    }
+    case K_RECORD: case K_UNION:
+        return read_block(reader, shape);
+    case K_LIST:
+        return read_list(reader, shape);
+    case K_SET:
+        return read_set(reader, shape);
+    case K_MAP:
+        return read_map(reader, shape);
+    default:
+        if (!has(reader, shape->width))
+            return NULL;
+        value = get_number(shape->kind, reader->at);
+        reader->at += shape->width;
+        return value;
+    }
+}

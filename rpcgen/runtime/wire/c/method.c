@@ -1,0 +1,352 @@
+/* Method: one method's calls and replies. What is not as expected goes to ``slow``, the reference's
+   functions, whole: they give the right result or raise the right error. */
+
+#include "codec.h"
+
+/* On the stack, for the messages that most calls are. */
+#define SMALL 1024
+
+PyObject *ask(Method *method, Message message, PyObject *value, PyObject *limits)
+{
+    if (PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception))
+            return NULL; /* KeyboardInterrupt and its like are nobody's to judge */
+        PyErr_Clear();
+    }
+    PyObject *args[] = {value, limits ? limits : method->limits};
+    PyObject *const *given = value ? args : args + 1;
+    return PyObject_Vectorcall(PyTuple_GET_ITEM(method->slow, message), given, value ? 2 : 1, NULL);
+}
+
+static int as_bound(PyObject *limits, Py_ssize_t place, int64_t *bound)
+{
+    PyObject *number = PyTuple_GET_ITEM(limits, place);
+    int overflow;
+    if (!PyLong_Check(number))
+        return -1;
+    *bound = PyLong_AsLongLongAndOverflow(number, &overflow);
+    if (overflow > 0)
+        *bound = INT64_MAX;
+    return overflow < 0 || *bound < 0 ? -1 : 0;
+}
+
+int bounds_of(Method *method, PyObject *limits, Bounds *bounds)
+{
+    int64_t message, items, nesting;
+    limits = limits ? limits : method->limits;
+    if (!PyTuple_Check(limits) || PyTuple_GET_SIZE(limits) < 4)
+        return -1;
+    /* The order of rpc.Limits: name, message, items, nesting. */
+    if (as_bound(limits, 1, &message) < 0 || as_bound(limits, 2, &items) < 0 || as_bound(limits, 3, &nesting) < 0)
+        return -1;
+    bounds->message = message;
+    bounds->items = items > PY_SSIZE_T_MAX ? PY_SSIZE_T_MAX : (Py_ssize_t)items;
+    bounds->room = nesting > MOST_NESTING ? MOST_NESTING : (int)nesting;
+    return 0;
+}
+
+/* The value and the limits, NULL where the caller gives none; -1 with an error. */
+static int parse(
+    PyObject *const *args, Py_ssize_t count, PyObject *names, const char *what, PyObject **value, PyObject **limits)
+{
+    *limits = count == 2 ? args[1] : NULL;
+    if (RARE(names != NULL) && PyTuple_GET_SIZE(names) == 1 && count == 1
+        && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "limits") == 0)
+        *limits = args[1];
+    else if (RARE((names != NULL && PyTuple_GET_SIZE(names)) || count < 1 || count > 2)) {
+        PyErr_Format(PyExc_TypeError, "%s() takes a value and perhaps limits", what);
+        return -1;
+    }
+    *value = args[0];
+    return 0;
+}
+
+static int begin(Writer *writer, uint8_t *small, Py_ssize_t expected, int room)
+{
+    writer->room = room;
+    writer->bytes = NULL;
+    writer->begin = writer->at = small;
+    writer->end = small + SMALL;
+    return expected > SMALL ? write_room(writer, expected) : 0;
+}
+
+static PyObject *finished(Writer *writer, Py_ssize_t *size)
+{
+    *size = written(writer);
+    if (writer->bytes == NULL)
+        return PyBytes_FromStringAndSize((const char *)writer->begin, *size);
+    if (*size != PyBytes_GET_SIZE(writer->bytes))
+        _PyBytes_Resize(&writer->bytes, *size);
+    return writer->bytes;
+}
+
+static PyObject *encode_call(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    PyObject *value, *limits, *values;
+    Bounds bounds;
+    Writer writer;
+    uint8_t small[SMALL];
+    if (parse(args, count, names, "encode_call", &value, &limits) < 0)
+        return NULL;
+    if (bounds_of(method, limits, &bounds) < 0)
+        return ask(method, CALL, value, limits);
+    /* A copy of a list: conversions run Python code, which might change it. */
+    values = PyTuple_CheckExact(value) ? Py_NewRef(value) : PyList_CheckExact(value) ? PyList_AsTuple(value) : NULL;
+    if (values == NULL)
+        return ask(method, CALL, value, limits);
+    Py_ssize_t prefix = PyBytes_GET_SIZE(method->prefix), start;
+    writer.bytes = NULL;
+    if (PyTuple_GET_SIZE(values) != method->arguments->places
+        || begin(&writer, small, method->sizes[0], bounds.room) < 0 || have_room(&writer, prefix + 4) < 0)
+        goto slow;
+    memcpy(writer.at, PyBytes_AS_STRING(method->prefix), prefix);
+    writer.at += prefix + 4;
+    start = written(&writer);
+    if (write_fields(&writer, method->arguments, NULL, &PyTuple_GET_ITEM(values, 0), method->default_) < 0
+        || (uint64_t)(written(&writer) - start) > UINT32_MAX)
+        goto slow;
+    put32(writer.begin + start - 4, (uint32_t)(written(&writer) - start));
+    Py_DECREF(values);
+    return finished(&writer, &method->sizes[0]);
+slow:
+    Py_DECREF(values);
+    Py_XDECREF(writer.bytes);
+    return ask(method, CALL, value, limits);
+}
+
+static PyObject *encode_reply(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    PyObject *value, *limits;
+    Bounds bounds;
+    Writer writer = {.bytes = NULL};
+    uint8_t small[SMALL];
+    if (parse(args, count, names, "encode_reply", &value, &limits) < 0)
+        return NULL;
+    if (bounds_of(method, limits, &bounds) < 0 || begin(&writer, small, method->sizes[1], bounds.room) < 0
+        || have_room(&writer, 2) < 0)
+        goto slow;
+    *writer.at++ = 1;
+    if (method->optional)
+        *writer.at++ = value != Py_None;
+    if (method->result == NULL ? value != Py_None
+        : (!method->optional || value != Py_None) && write_value(&writer, method->result, value) < 0)
+        goto slow;
+    return finished(&writer, &method->sizes[1]);
+slow:
+    Py_XDECREF(writer.bytes);
+    return ask(method, REPLY, value, limits);
+}
+
+static PyObject *encode_raised(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    PyObject *value, *limits;
+    Bounds bounds;
+    Writer writer = {.bytes = NULL};
+    uint8_t small[SMALL];
+    if (parse(args, count, names, "encode_raised", &value, &limits) < 0)
+        return NULL;
+    PyObject *number = PyDict_GetItemWithError(method->raised, (PyObject *)Py_TYPE(value));
+    long kind = number ? PyLong_AsLong(number) : -1;
+    if (kind < 2 || kind > 255 || kind - 2 >= PyTuple_GET_SIZE(method->raises)
+        || bounds_of(method, limits, &bounds) < 0
+        || begin(&writer, small, method->sizes[2], bounds.room) < 0 || have_room(&writer, 1) < 0)
+        goto slow;
+    *writer.at++ = (uint8_t)kind;
+    if (write_value(&writer, (Shape *)PyTuple_GET_ITEM(method->raises, kind - 2), value) < 0)
+        goto slow;
+    return finished(&writer, &method->sizes[2]);
+slow:
+    Py_XDECREF(writer.bytes);
+    return ask(method, RAISED, value, limits);
+}
+
+static PyObject *decode_args(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    PyObject *value, *limits, *list = NULL;
+    Bounds bounds;
+    if (parse(args, count, names, "decode_args", &value, &limits) < 0)
+        return NULL;
+    if (!PyBytes_CheckExact(value) || bounds_of(method, limits, &bounds) < 0)
+        return ask(method, ARGUMENTS, value, limits);
+    const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(value);
+    Reader reader = {at, at + PyBytes_GET_SIZE(value), bounds.items, bounds.room};
+    const Shape *shape = method->arguments;
+    PyObject *few[8], **values = few;
+    if (shape->places > 8 && (values = PyMem_New(PyObject *, shape->places)) == NULL)
+        return PyErr_NoMemory();
+    memset(values, 0, shape->places * sizeof *values);
+    if (read_fields(&reader, shape, values, true) == 0 && (list = PyList_New(shape->places)) != NULL)
+        for (Py_ssize_t place = 0; place < shape->places; place++) {
+            PyList_SET_ITEM(list, place, values[place]);
+            values[place] = NULL;
+        }
+    for (Py_ssize_t place = 0; place < shape->places; place++)
+        Py_XDECREF(values[place]);
+    if (values != few)
+        PyMem_Free(values);
+    return list ? list : ask(method, ARGUMENTS, value, limits);
+}
+
+/* A whole reply's value, or NULL. */
+static PyObject *reply(Method *method, PyObject *data, PyObject *limits)
+{
+    Bounds bounds;
+    if (!PyBytes_CheckExact(data) || PyBytes_GET_SIZE(data) == 0 || bounds_of(method, limits, &bounds) < 0)
+        return NULL;
+    const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(data);
+    Reader reader = {at + 1, at + PyBytes_GET_SIZE(data), bounds.items, bounds.room};
+    const Shape *shape = NULL;
+    if (*at == 1) {
+        shape = method->result;
+        if (method->optional) {
+            if (reader.at == reader.end || *reader.at > 1)
+                return NULL;
+            if (*reader.at++ == 0)
+                shape = NULL;
+        }
+    } else if (*at > 1 && *at - 2 < PyTuple_GET_SIZE(method->raises)) {
+        shape = (Shape *)PyTuple_GET_ITEM(method->raises, *at - 2);
+    } else {
+        return NULL;
+    }
+    PyObject *value = shape ? read_value(&reader, shape) : Py_NewRef(Py_None);
+    if (value != NULL && reader.at != reader.end)
+        Py_CLEAR(value);
+    return value;
+}
+
+static PyObject *decode_reply(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    PyObject *data, *limits;
+    if (parse(args, count, names, "decode_reply", &data, &limits) < 0)
+        return NULL;
+    PyObject *value = reply(method, data, limits);
+    return value ? value : ask(method, RESULT, data, limits);
+}
+
+static PyObject *quick_reply(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    PyObject *data, *limits;
+    if (parse(args, count, names, "quick_reply", &data, &limits) < 0)
+        return NULL;
+    PyObject *value = reply(method, data, limits);
+    return value ? value : ask(method, QUICK, data, limits);
+}
+
+static PyObject *reply_scan(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    PyObject *none[] = {NULL, NULL}, *unused, *limits;
+    if (count == 0 && (names == NULL || PyTuple_GET_SIZE(names) == 0)) {
+        limits = NULL;
+    } else if (count == 1 && names == NULL) {
+        limits = args[0];
+    } else {
+        none[1] = args[0];
+        if (parse(none, count + 1, names, "reply_scan", &unused, &limits) < 0)
+            return NULL;
+    }
+    Bounds bounds;
+    if (bounds_of(method, limits, &bounds) < 0)
+        return ask(method, SCAN, NULL, limits);
+    return scan_new(method, limits, &bounds);
+}
+
+static int method_traverse(Method *method, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(method));
+    Py_VISIT((PyObject *)method->arguments);
+    Py_VISIT((PyObject *)method->result);
+    Py_VISIT(method->raises);
+    Py_VISIT(method->raised);
+    Py_VISIT(method->slow);
+    Py_VISIT(method->default_);
+    Py_VISIT(method->limits);
+    Py_VISIT((PyObject *)method->scan);
+    return 0;
+}
+
+static void method_dealloc(Method *method)
+{
+    PyTypeObject *type = Py_TYPE(method);
+    PyObject_GC_UnTrack(method);
+    Py_XDECREF(method->prefix);
+    Py_XDECREF((PyObject *)method->arguments);
+    Py_XDECREF((PyObject *)method->result);
+    Py_XDECREF(method->raises);
+    Py_XDECREF(method->raised);
+    Py_XDECREF(method->slow);
+    Py_XDECREF(method->default_);
+    Py_XDECREF(method->limits);
+    Py_XDECREF((PyObject *)method->scan);
+    type->tp_free(method);
+    Py_DECREF(type);
+}
+
+static PyObject *method_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    State *state = PyType_GetModuleState(type);
+    PyObject *name, *arguments, *result, *raises, *raised, *slow, *default_, *limits;
+    int optional;
+    if (state == NULL)
+        return NULL;
+    if ((keywords != NULL && PyDict_GET_SIZE(keywords)) || !PyArg_ParseTuple(args, "O!O!OpO!O!O!OO:Method",
+            &PyBytes_Type, &name, state->shape, &arguments, &result, &optional, &PyTuple_Type, &raises,
+            &PyDict_Type, &raised, &PyTuple_Type, &slow, &default_, &limits)) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "Method takes no keywords");
+        return NULL;
+    }
+    bool fits = PyTuple_GET_SIZE(slow) == SCAN + 1 && (result == Py_None || Py_IS_TYPE(result, state->shape));
+    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(raises); index++)
+        fits = fits && Py_IS_TYPE(PyTuple_GET_ITEM(raises, index), state->shape);
+    if (!fits || ((Shape *)arguments)->kind != K_RECORD)
+        return PyErr_Format(PyExc_TypeError, "a Method is made of Shapes, and a function for each message");
+    PyObject *prefix = PyBytes_FromStringAndSize(NULL, PyBytes_GET_SIZE(name) + 4);
+    Method *method = prefix ? (Method *)type->tp_alloc(type, 0) : NULL;
+    if (method == NULL) {
+        Py_XDECREF(prefix);
+        return NULL;
+    }
+    put32((uint8_t *)PyBytes_AS_STRING(prefix), (uint32_t)PyBytes_GET_SIZE(name));
+    memcpy(PyBytes_AS_STRING(prefix) + 4, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name));
+    method->prefix = prefix;
+    method->arguments = (Shape *)Py_NewRef(arguments);
+    method->result = result == Py_None ? NULL : (Shape *)Py_NewRef(result);
+    method->optional = optional;
+    method->raises = Py_NewRef(raises);
+    method->raised = Py_NewRef(raised);
+    method->slow = Py_NewRef(slow);
+    method->default_ = Py_NewRef(default_);
+    method->limits = Py_NewRef(limits);
+    method->scan = (PyTypeObject *)Py_NewRef((PyObject *)state->scan);
+    return (PyObject *)method;
+}
+
+#define FUNCTION(NAME, DOC) {#NAME, (PyCFunction)(void (*)(void))NAME, METH_FASTCALL | METH_KEYWORDS, DOC}
+
+static PyMethodDef method_methods[] = {
+    FUNCTION(encode_call, "encode_call(args, limits=…): a whole call message."),
+    FUNCTION(decode_args, "decode_args(payload, limits=…): the arguments, in their order."),
+    FUNCTION(encode_reply, "encode_reply(value, limits=…): the reply that returns a value."),
+    FUNCTION(encode_raised, "encode_raised(exc, limits=…): the reply that raises an exception, or None."),
+    FUNCTION(decode_reply, "decode_reply(data, limits=…): what a whole reply says."),
+    FUNCTION(quick_reply, "quick_reply(data, limits=…): the same if data is one whole reply, or UNDECIDED."),
+    FUNCTION(reply_scan, "reply_scan(limits=…): finds out where a reply ends."),
+    {NULL},
+};
+
+static PyType_Slot method_slots[] = {
+    {Py_tp_doc, "Everything that one method's messages need."},
+    {Py_tp_new, method_new},
+    {Py_tp_dealloc, method_dealloc},
+    {Py_tp_traverse, method_traverse},
+    {Py_tp_methods, method_methods},
+    {0, NULL},
+};
+
+PyType_Spec method_spec = {
+    .name = "rpcgen.runtime.wire._codec.Method",
+    .basicsize = sizeof(Method),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = method_slots,
+};

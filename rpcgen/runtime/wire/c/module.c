@@ -1,0 +1,59 @@
+/* The module: its types, made anew for each interpreter that imports it. */
+
+#include "codec.h"
+
+static int module_exec(PyObject *module)
+{
+    State *state = PyModule_GetState(module);
+    struct {
+        PyTypeObject **type;
+        PyType_Spec *spec;
+    } types[] = {{&state->shape, &shape_spec}, {&state->method, &method_spec}, {&state->scan, &scan_spec}};
+    for (size_t index = 0; index < sizeof types / sizeof *types; index++) {
+        *types[index].type = (PyTypeObject *)PyType_FromModuleAndSpec(module, types[index].spec, NULL);
+        if (*types[index].type == NULL || PyModule_AddType(module, *types[index].type) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    State *state = PyModule_GetState(module);
+    Py_VISIT((PyObject *)state->shape);
+    Py_VISIT((PyObject *)state->method);
+    Py_VISIT((PyObject *)state->scan);
+    return 0;
+}
+
+static int module_clear(PyObject *module)
+{
+    State *state = PyModule_GetState(module);
+    Py_CLEAR(state->shape);
+    Py_CLEAR(state->method);
+    Py_CLEAR(state->scan);
+    return 0;
+}
+
+static void module_free(void *module) { module_clear(module); }
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "rpcgen.runtime.wire._codec",
+    .m_doc = "The message codec in C; made use of by rpcgen.runtime.wire.native alone.",
+    .m_size = sizeof(State),
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__codec(void) { return PyModuleDef_Init(&module_def); }
