@@ -50,6 +50,16 @@ if typing.TYPE_CHECKING:
         deadline as deadline,
         with_options as with_options,
     )
+    from rpcgen.runtime.registry import (
+        Contents as Contents,
+        Entry as Entry,
+        Instance as Instance,
+        Registration as Registration,
+        Registry as Registry,
+        Snapshot as Snapshot,
+        Watch as Watch,
+        open_registry as open_registry,
+    )
     from rpcgen.runtime.schema import (
         BOOL as BOOL,
         BYTE as BYTE,
@@ -168,6 +178,16 @@ _HOMES = {
     "wire.limits": ("Limits",),
     "stubs": ("ClientStub", "Interface", "MessageProtocol", "MethodProtocol", "Protocols", "ServerStub"),
     "options": ("deadline", "with_options"),
+    "registry": (
+        "Contents",
+        "Entry",
+        "Instance",
+        "Registration",
+        "Registry",
+        "Snapshot",
+        "Watch",
+        "open_registry",
+    ),
     "urls": ("connect",),
     "discovery.balancers": ("Balancer", "LeastLoaded", "Random", "RoundRobin"),
     "discovery.distributed": ("DistributedChannel",),
