@@ -96,7 +96,7 @@ class LeastLoaded:
         def pick(protocol: object, args: object, tried: object) -> Endpoint:
             one = servers[min(bisect(cumulative, random() * total), last)]
             other = servers[min(bisect(cumulative, random() * total), last)]
-            is_freer = len(other.running) * one.instance.weight < len(one.running) * other.instance.weight
+            is_freer = len(other.running) * one.weight < len(one.running) * other.weight
             return other if is_freer else one
 
         return pick
@@ -161,9 +161,8 @@ class RoundRobin:
 
 def _cumulative(endpoints: Endpoints) -> list[float] | None:
     """Gives the sums of weights up to each server; None where all weigh the same."""
-    if all(endpoint.weight == endpoints[0].weight for endpoint in endpoints):
-        return None
-    return list(itertools.accumulate(endpoint.weight for endpoint in endpoints))
+    weights = [endpoint.weight for endpoint in endpoints]
+    return None if len(set(weights)) == 1 else list(itertools.accumulate(weights))
 
 
 def _always(endpoint: Endpoint) -> Picker:

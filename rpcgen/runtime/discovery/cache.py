@@ -34,6 +34,8 @@ class _File(msgspec.Struct):
 class ListCache:
     """The lists of a registry's services.
 
+    The file is read once; of several programs that share one, the last to write is kept.
+
     Args:
         path: A file; or a folder (one that is there, or ends in a slash), where the registry
             has a file of its own.
@@ -47,11 +49,13 @@ class ListCache:
         self.path = os.path.abspath(name)
         self._registry = registry
         self._lock = threading.Lock()
+        self._content: _File | None = None
 
     def load(self, service: str) -> list[Instance]:
         """Gives the list that was saved last; an empty one where there is none to be had."""
         with self._lock:
-            found = self._read().services.get(service)
+            self._content = self._content or self._read()
+            found = self._content.services.get(service)
         if found is None or not found.instances:
             return []
         _log.warning(
@@ -66,7 +70,7 @@ class ListCache:
         if not instances:
             return
         with self._lock:
-            content = self._read()
+            content = self._content = self._content or self._read()
             content.services[service] = _List(time.time(), instances)
             try:
                 self._replace(msgspec.json.encode(content))

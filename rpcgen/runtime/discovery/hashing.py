@@ -110,31 +110,36 @@ class _Ring:
 
     Args:
         weights: Address → weight, of all servers on it; a slot each, in this order.
+        base: A ring of the first of these servers, with the same scale.
     """
 
-    def __init__(self, weights: dict[str, float]) -> None:
+    def __init__(self, weights: dict[str, float], base: _Ring | None = None) -> None:
         self.weights = weights
         self.slots = {address: slot for slot, address in enumerate(weights)}
-        self.scale = _scale(weights.values())
-        found: list[int] = []
-        for address, slot in self.slots.items():
-            found += _points(address, max(1, round(POINTS * weights[address] / self.scale)), slot)
+        self.scale: float = _scale(weights.values()) if base is None else base.scale
+        known = {} if base is None else base.weights
+        found = [] if base is None else base.points.tolist()
+        for address, weight in weights.items():
+            if address not in known:
+                found += _points(address, max(1, round(POINTS * weight / self.scale)), self.slots[address])
         found.sort()
-        self.points = array.array("Q", found)
+        self.points: array.array[int] = array.array("Q", found)
 
     def fitting(self, endpoints: Endpoints) -> _Ring:
-        """Gives this ring if these servers are on it at the same points, and are half of it; else another.
+        """Gives this ring, or this one with more servers, or a new one: where keys go is the same on each.
 
-        Either way a key has the same server: all clients with one list agree, whatever they saw before.
+        So all clients with one list agree, whatever they saw before.
         """
         known = self.weights
         weights = {endpoint.address: endpoint.weight for endpoint in endpoints}
-        is_fitting = (
-            len(known) <= 2 * len(weights)
-            and known.items() >= weights.items()
-            and self.scale == _scale(weights.values())
-        )
-        return self if is_fitting else _Ring(weights)
+        together = known | weights
+        if (
+            len(together) > 2 * len(weights)
+            or self.scale != _scale(weights.values())
+            or any(together[address] != known[address] for address in known)
+        ):
+            return _Ring(weights)
+        return self if len(together) == len(known) else _Ring(together, self)
 
 
 def _scale(weights: collections.abc.Iterable[float]) -> float:

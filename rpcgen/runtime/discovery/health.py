@@ -84,10 +84,22 @@ class Endpoint:
         instance: As it announced itself.
     """
 
-    __slots__ = ("address", "channel", "ejections", "failures", "instance", "running", "state", "until")
+    __slots__ = (
+        "address",
+        "channel",
+        "ejections",
+        "failures",
+        "instance",
+        "running",
+        "state",
+        "until",
+        "weight",
+    )
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
+        self.weight = instance.weight
+        """Its share of the calls, against the others'."""
         self.address = instance.address
         """``tcp://host:port`` or ``unix:///path``: two endpoints of a list differ in it."""
         self.state = State.READY
@@ -107,10 +119,10 @@ class Endpoint:
         """This client's calls that run there now."""
         return len(self.running)
 
-    @property
-    def weight(self) -> float:
-        """Its share of the calls, against the others'."""
-        return self.instance.weight
+    def describe(self, instance: Instance) -> bool:
+        """Takes what the server says of itself now; tells whether it was started anew."""
+        was, self.instance, self.weight = self.instance, instance, instance.weight
+        return (was.pid, was.started) != (instance.pid, instance.started)
 
     def move(self, event: Event) -> None:
         """Goes to the next state."""

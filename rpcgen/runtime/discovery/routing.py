@@ -65,6 +65,9 @@ class Router:
         self._zone = zone
         self._grace = grace
         self._endpoints: dict[str, Endpoint] = {}
+        """By address."""
+        self._known: dict[int, Endpoint] = {}
+        """By the identity of their instances: of 10,000, a new list changes one or two."""
         self._groups: tuple[tuple[Endpoint, ...], ...] = ()
         """Of the servers that are ready: those that the balancer picks from, then the others."""
         self._empty_since: float | None = None
@@ -87,7 +90,15 @@ class Router:
         Of a server that was started anew, what went wrong is forgotten. An empty list leaves
         the last one for a time: see ``expire``.
         """
-        listed = {instance.address: instance for instance in instances}
+        known, listed = self._known, {}
+        for instance in instances:
+            endpoint = known.get(id(instance))
+            if endpoint is None:
+                address = instance.address
+                endpoint = self._endpoints.get(address) or Endpoint(instance)
+                if endpoint.describe(instance):
+                    self._let_back(endpoint)
+            listed[endpoint.address] = endpoint
         if not listed and self._endpoints:
             self._empty_since = now if self._empty_since is None else self._empty_since
             self._look()
@@ -96,14 +107,13 @@ class Router:
         removed = [endpoint for address, endpoint in self._endpoints.items() if address not in listed]
         for endpoint in removed:
             endpoint.move(Event.REMOVED)
-        before, self._endpoints = self._endpoints, {}
-        for address, instance in listed.items():
-            endpoint = self._endpoints[address] = before.get(address) or Endpoint(instance)
-            was, endpoint.instance = endpoint.instance, instance
-            if (was.pid, was.started) != (instance.pid, instance.started):
-                self._let_back(endpoint)
+        self._endpoints = listed
         self._arrange()
         return removed
+
+    def knows(self, instance: Instance) -> bool:
+        """Says whether this very instance was on the last list."""
+        return id(instance) in self._known
 
     def expire(self, now: float) -> list[Endpoint]:
         """Gives up the last list if another has not come in time; gives those that were on it."""
@@ -211,15 +221,19 @@ class Router:
                 self._let_back(endpoint)  # nobody is left that they could be spared for
         ready = [endpoint for endpoint in endpoints if endpoint.state is State.READY]
         weighty = [endpoint for endpoint in ready if endpoint.weight > 0] or ready
-        near = [endpoint for endpoint in weighty if endpoint.instance.zone == self._zone]
-        chosen = near if near and self._zone else weighty
-        groups, placed = [chosen], set(chosen)
-        for more in (weighty, ready):
-            groups.append([endpoint for endpoint in more if endpoint not in placed])
-            placed.update(more)
-        self._groups = tuple(tuple(group) for group in groups if group)
+        chosen = weighty
+        if self._zone:
+            chosen = [endpoint for endpoint in weighty if endpoint.instance.zone == self._zone] or weighty
+        groups = [tuple(chosen)]
+        if len(chosen) < len(ready):
+            placed = set(chosen)
+            for more in (weighty, ready):
+                groups.append(tuple(endpoint for endpoint in more if endpoint not in placed))
+                placed.update(more)
+        self._groups = tuple(group for group in groups if group)
+        self._known = {id(endpoint.instance): endpoint for endpoint in endpoints}
         if chosen:
-            self.pick = self._balancer.picker(self._groups[0])
+            self.pick = self._balancer.picker(groups[0])
         self._look()
 
     def _look(self) -> None:

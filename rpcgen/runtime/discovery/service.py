@@ -90,6 +90,8 @@ class Service:
         """When the registry's last list came, and how many servers were on it."""
         self._problem = ""
         """Why the registry does not answer."""
+        self._unusable: set[str] = set()
+        """Addresses on the list that are none, and were logged."""
         self._leaving: set[Endpoint] = set()
         """No longer on the list; calls run there still."""
         self._closed = False
@@ -141,10 +143,14 @@ class Service:
         self._retire(removed)
 
     def _is_usable(self, instance: Instance) -> bool:
+        if self.router.knows(instance):
+            return True
         try:
             Address.parse(instance.address)
         except ValueError as error:
-            _log.warning("ignored a server that %s lists: %s", self._registry.url, error)
+            if instance.address not in self._unusable:
+                self._unusable.add(instance.address)
+                _log.warning("ignored a server that %s lists: %s", self._registry.url, error)
             return False
         return True
 
