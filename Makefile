@@ -16,18 +16,21 @@ BIN := .venv/bin/python
 TEST := HYPOTHESIS_PROFILE=$(PROFILE) $(BIN) -m pytest -n $(WORKERS) --dist loadgroup
 COVERED := rpcgen/compiler rpcgen/runtime/wire
 
-.PHONY: help setup demo test suite zookeeper check coverage bench peers generate format lock dist clean
+.PHONY: help setup demo demo-zk test suite zookeeper check coverage bench peers generate format lock dist clean
 
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make .venv with the locked dependencies (done by every other target)
 	@$(if $(PYTHON),,echo 'rpcgen needs Python 3.11 or newer with venv, and none was found on PATH:' \
 		'install one, or name it: make PYTHON=/path/to/python3.11' >&2; exit 1)
 	@$(PYTHON) scripts/setup_environment.py dev
 
-demo: setup ## compile an interface, start a server, call it
+demo: setup ## three servers and a registry: kill one, and calls go on
 	@$(BIN) examples/demo.py
+
+demo-zk: setup zookeeper ## the same on a ZooKeeper that it starts
+	@$(BIN) examples/demo.py zookeeper
 
 test: check suite ## the checks and the whole test suite, with coverage
 
@@ -46,7 +49,7 @@ check: setup ## lint, format, types, and generated code that is up to date
 	$(BIN) -m ruff check .
 	$(BIN) -m ruff format --check .
 	$(BIN) -m mypy
-	MYPYPATH=generated $(BIN) -m mypy examples/divide
+	MYPYPATH=generated $(BIN) -m mypy examples/fleet
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN) -m pyright
 	$(BIN) -m rpcgen compile --check idl/*.idl -o generated
 

@@ -1,31 +1,103 @@
-"""``make demo`` shows what it promises."""
+"""``make demo`` and ``make demo-zk`` show what they promise, and leave nothing running."""
 
 from __future__ import annotations
 
+import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
+import time
+import typing
+
+import pytest
+
+from tests.support import zookeeper
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
+# Both compile into one folder, and one of them bears a ZooKeeper.
+pytestmark = pytest.mark.xdist_group("zookeeper")
 
-def test_the_demo_compiles_serves_calls_and_ends() -> None:
-    done = subprocess.run(
-        [sys.executable, "examples/demo.py"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    for shown in (
-        "    float divide(1:int num1, 2:int num2=1) => InvalidOperation",
-        "    divide(200, 100) → 2.0",
-        "    divide(1, 0)     → InvalidOperation: ",
-        "    ended with status 0",
-    ):
-        assert shown in done.stdout
-    assert re.search(r"client\.py \d+$", done.stdout, re.MULTILINE)
+
+@pytest.fixture
+def demo() -> typing.Iterator[typing.Callable[..., subprocess.Popen[str]]]:
+    """Starts the demo with some words; afterwards nothing that it started may run."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*words: str) -> subprocess.Popen[str]:
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "examples/demo.py", *words],
+                cwd=ROOT,
+                env=os.environ | {"PYTHONUTF8": "1"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        with process:
+            process.kill()
+        left = _left(process.pid)
+        if left:
+            os.killpg(process.pid, signal.SIGKILL)
+        assert not left, "the demo left processes running"
+
+
+def _left(group: int) -> bool:
+    """Says whether processes of a group still run, once the system had time to bury the dead."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@pytest.mark.parametrize(
+    ("words", "scheme"), [((), "registry://"), (("zookeeper",), "zk://")], ids=["registry", "zookeeper"]
+)
+def test_a_server_dies_and_calls_go_on(
+    demo: typing.Callable[..., subprocess.Popen[str]], words: tuple[str, ...], scheme: str
+) -> None:
+    if words:
+        zookeeper.require()
+    process = demo(*words)
+    out, errors = process.communicate(timeout=110)
+    assert (process.returncode, errors) == (0, ""), out + errors
+    assert "    idl/fleet.idl → examples/fleet/fleet.py\n" in out
+    assert re.search(rf"^    \$ export RPCGEN_REGISTRY={scheme}127\.0\.0\.1:\d+", out, re.MULTILINE)
+    servers = re.findall(r"^    process (\d+) serves at (tcp://127\.0\.0\.1:\d+)$", out, re.MULTILINE)
+    assert len(servers) == 4
+    listed = out.partition("$ rpcgen ls\n")[2].partition("\n\n")[0]
+    assert [address for _, address in servers if address in listed] == [address for _, address in servers[:3]]
+    victim = re.findall(r"kill -9 (\d+)", out)
+    assert victim == [servers[0][0]]
+    counted = re.findall(r"^    (\d+) calls, (\d+) failed; this second: (.*)$", out, re.MULTILINE)
+    assert {failed for _, failed, _ in counted} == {"0"}
+    assert set(re.findall(r"(\d+) ×", counted[-1][2])) == {pid for pid, _ in servers[1:]}
+    ends = re.findall(r"^    (\d+) calls, 0 failed$", out, re.MULTILINE)
+    assert int(ends[-1]) >= int(counted[-1][0]) > 0
+
+
+def test_it_can_be_interrupted(demo: typing.Callable[..., subprocess.Popen[str]]) -> None:
+    process = demo()
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "rpcgen ls" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 130
+
+
+def test_make_says_what_it_can_do() -> None:
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert re.findall(r"make (demo\S*)", done.stdout) == ["demo", "demo-zk"]

@@ -65,6 +65,8 @@ def run(words: typing.Sequence[str]) -> int:
     console = Console(arguments.color)
     url, service = _named(arguments.words)
     with open_named(url) as registry:
+        if service is not None and registry.url.startswith("static://"):
+            service = ""  # there is one list, for every service
         if arguments.watch:
             from rpcgen.cli.follow import follow
 

@@ -232,7 +232,7 @@ class Outcome(typing.NamedTuple):
 _SERVERS = {
     "unreachable": (
         "it is registered, but cannot be reached: {problem}",
-        "start the server, or open the way to it; if it is gone for good, its entry should go, too",
+        "start the server, or open the way to it; if it died just now, its entry goes when its time is up",
     ),
     "silent": (
         "it takes connections, but does not answer: {problem}",
@@ -256,7 +256,7 @@ def judge(entry: Entry, outcome: Outcome, place: Place) -> Finding | None:
     if not outcome.kind:
         return None
     problem, help = _SERVERS[outcome.kind]
-    said = printable(outcome.problem, 300)
+    said = printable(outcome.problem.removeprefix("cannot connect: "), 300)
     address = _address(entry)
     return Finding(
         outcome.kind, place.of(entry), f"{printable(address)}: {problem.format(problem=said)}", help, address
@@ -264,7 +264,9 @@ def judge(entry: Entry, outcome: Outcome, place: Place) -> Finding | None:
 
 
 def is_local(url: str) -> bool:
-    """Says whether every host of a registry's URL is this machine, by loopback."""
+    """Says whether every host of a registry's URL is this machine, by loopback. A list's own servers may be."""
+    if url.startswith("static://"):
+        return True
     hosts = url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2].split(",")
     return all(_is(_host(host), "is_loopback") for host in hosts)
 

@@ -97,6 +97,7 @@ def test_different_interfaces_are_a_note() -> None:
         ("zk://127.0.0.1:2181,zk2/rpc", False),
         ("registry://10.0.0.1:2182", False),
         ("zk://zk1?timeout=3", False),
+        ("static://127.0.0.1:1,10.0.0.1:2,unix:///s", True),
     ],
 )
 def test_registries_on_this_machine(url: str, local: bool) -> None:
@@ -213,8 +214,8 @@ def test_findings_are_status_1(registry: Opened, capsys: pytest.CaptureFixture[s
         "memory:x: error[foreign]: it is no server's entry, and stands where other programs expect nothing else\n"
         "  = help: move it, or give the servers a root of their own: the path of the registry's URL\n"
         f"memory:rpc/server-1: error[unreachable]: tcp://127.0.0.1:{port}: it is registered, but cannot be "
-        "reached: cannot connect: the connection was refused; is the server running?\n"
-        "  = help: start the server, or open the way to it; if it is gone for good, its entry should go, too\n",
+        "reached: the connection was refused; is the server running?\n"
+        "  = help: start the server, or open the way to it; if it died just now, its entry goes when its time is up\n",
         "registry://127.0.0.1:2182: 2 faults; 1 entry of 1 service looked at, 1 server was called\n",
     )
     assert run(capsys, "doctor", "--no-connect").log.endswith(

@@ -177,6 +177,10 @@ def test_wrong_words(capsys: pytest.CaptureFixture[str], words: list[str], said:
     assert ended.log.startswith(f"rpcgen ls: {said}")
 
 
+def test_a_list_is_the_same_for_every_service(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "ls", "static://10.0.0.1:9000", "Orders").out == "ADDRESS\ntcp://10.0.0.1:9000\n"
+
+
 # --watch
 
 
