@@ -43,7 +43,7 @@ Examples:
 Exit status: 0 nothing is wrong, 1 something is, 2 the registry cannot be reached, or wrong usage.
 """
 
-REGISTRY_TIME = 10.0
+REGISTRY_TIME = 5.0
 """Seconds to wait for the registry."""
 
 

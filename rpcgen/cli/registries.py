@@ -26,11 +26,16 @@ def open_named(url: str | None) -> Registry:
     Raises:
         CommandError: It is no URL of a registry, or its package is not installed.
     """
+    import logging
+
     from rpcgen.runtime.registry import open_registry
 
+    # What registries log, for programs that run on, is said here by the command itself.
+    logging.getLogger("rpcgen").addHandler(logging.NullHandler())
     if url is not None and "://" not in url:
         host = url.partition("/")[0]
-        hint = f"did you mean registry://{host} or zk://{host}/rpc?" if ":" in host else ""
+        is_host = host.rpartition(":")[2].isdecimal()
+        hint = f"did you mean registry://{host} or zk://{host}/rpc?" if is_host else ""
         raise CommandError(
             f"{url!r} is no URL of a registry",
             help=hint or "one is zk://host:port/root, registry://host:port or static://host:port",

@@ -1,16 +1,22 @@
-"""Runs the command as a user does: as a process, in a folder."""
+"""Runs the command as a user does: as a process, in a folder, to its end or until Ctrl-C."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import pathlib
+import queue
+import signal
 import subprocess
 import sys
+import threading
 import typing
 
 ONE_LINE = "float divide(1:int num1, 2:int num2=1) => InvalidOperation\n"
 FAULTY = "float divide(1:int num1, 1:int num2=1) => InvalidOperation\n"
+PATIENCE = 30
+"""Seconds before a line that should come is given up."""
+
 COMMAND = [sys.executable, "-m", "rpcgen"]
 
 
@@ -43,6 +49,53 @@ def rpcgen(*words: str | os.PathLike[str], cwd: pathlib.Path, **changes: str) ->
         check=False,
     )
     return Ended(process.returncode, process.stdout, process.stderr)
+
+
+class Running:
+    """The command while it runs; its lines, findings and log alike, as they come."""
+
+    def __init__(self, *words: str, cwd: pathlib.Path, **changes: str) -> None:
+        self.process = subprocess.Popen(
+            [*COMMAND, *words],
+            cwd=cwd,
+            env=environment(**changes),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        )
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout:
+            for line in self.process.stdout:
+                self._lines.put(line.rstrip("\n"))
+
+    def until(self, text: str) -> list[str]:
+        """Waits for a line that has the text; gives the lines up to it."""
+        seen: list[str] = []
+        while True:
+            try:
+                seen.append(self._lines.get(timeout=PATIENCE))
+            except queue.Empty:
+                raise AssertionError(f"no line has {text!r}: {seen}") from None
+            if text in seen[-1]:
+                return seen
+
+    def end(self) -> int:
+        """Presses Ctrl-C; gives the status."""
+        self.process.send_signal(signal.SIGINT)
+        status = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return status
+
+    def close(self) -> None:
+        """Ends it by force, if it still runs."""
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
 
 
 def write(folder: pathlib.Path, files: typing.Mapping[str, str]) -> pathlib.Path:

@@ -4,61 +4,20 @@ from __future__ import annotations
 
 import os
 import pathlib
-import queue
-import signal
-import subprocess
-import threading
 import typing
 
 import pytest
 
 import rpcgen
-from tests.cli.command import COMMAND, FAULTY, ONE_LINE, environment, write
-
-PATIENCE = 30
-"""Seconds before a line that should come is given up."""
+from tests.cli.command import FAULTY, ONE_LINE, Running, write
 
 
-class Watching:
+class Watching(Running):
     """A process that watches; its lines, findings and log alike, as they come."""
 
     def __init__(self, folder: pathlib.Path, *words: str) -> None:
-        self.folder = folder
-        self.process = subprocess.Popen(
-            [*COMMAND, "compile", "--watch", *words],
-            cwd=folder,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-        )
-        self._lines: queue.Queue[str] = queue.Queue()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
+        super().__init__("compile", "--watch", *words, cwd=folder)
         self.until("watching; Ctrl-C ends")
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout:
-            for line in self.process.stdout:
-                self._lines.put(line.rstrip("\n"))
-
-    def until(self, text: str) -> list[str]:
-        """Waits for a line that has the text; gives the lines up to it."""
-        seen: list[str] = []
-        while True:
-            try:
-                seen.append(self._lines.get(timeout=PATIENCE))
-            except queue.Empty:
-                raise AssertionError(f"no line has {text!r}: {seen}") from None
-            if text in seen[-1]:
-                return seen
-
-    def end(self) -> int:
-        self.process.send_signal(signal.SIGINT)
-        status = self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        return status
 
 
 @pytest.fixture
@@ -71,9 +30,7 @@ def watching(tmp_path: pathlib.Path) -> typing.Iterator[typing.Callable[..., Wat
 
     yield start
     for one in started:
-        one.process.kill()
-        one.process.wait()
-        one._reader.join()
+        one.close()
 
 
 def test_a_change_compiles_again_and_ctrl_c_ends(
