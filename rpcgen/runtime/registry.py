@@ -167,7 +167,8 @@ class Watch:
     def __init__(self, on_change: Changed | None, on_close: collections.abc.Callable[[], None]) -> None:
         self._on_change = on_change
         self._on_close = on_close
-        self._lock = threading.Lock()
+        # What is called may close the watch.
+        self._lock = threading.RLock()
         self._first = threading.Event()
         self._closed = False
         self._snapshot = Snapshot()

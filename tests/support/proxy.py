@@ -26,9 +26,14 @@ class Proxy:
         self.swallows_replies = False
         self.cuts_replies_after: int | None = None
         """Bytes of the next reply, after which its connection ends."""
+        self.loses_reply_to: bytes | None = None
+        """Bytes in a request: it is passed on, its reply is not, and its connection ends. Once."""
         self.piece = 65536
         """Bytes that it passes on at once."""
         self.accepted = 0
+        self.lost = threading.Event()
+        """Set once the reply to ``loses_reply_to`` has been lost."""
+        self._losing: socket.socket | None = None
         self.passed = threading.Semaphore(0)
         """Released by each piece that a client sent."""
 
@@ -78,6 +83,12 @@ class Proxy:
     def _pass(self, source: socket.socket, target: socket.socket, from_client: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                if from_client and self.loses_reply_to is not None and self.loses_reply_to in data:
+                    self.loses_reply_to, self._losing = None, target
+                if not from_client and source is self._losing:
+                    self._losing = None
+                    self.lost.set()
+                    break
                 if self.swallows_replies and not from_client:
                     continue
                 cut = None if from_client else self.cuts_replies_after

@@ -124,11 +124,22 @@ class ZooKeeper:
         if member is None:
             self._settings |= {"clientPort": str(self.port), "clientPortAddress": "127.0.0.1"}
         self._settings |= dict(settings or {})
+        self._secure: _Port | None = None
+        if "ssl.keyStore.location" in self._settings:
+            self._secure = _Port()
+            self._settings |= {"secureClientPort": str(self._secure.number)}
+            self._settings |= {"secureClientPortAddress": "127.0.0.1"}
         self._member = member
 
     @property
     def port(self) -> int:
         return self._port.number
+
+    @property
+    def secure_port(self) -> int:
+        """The port for TLS, which ``ssl.keyStore.location`` among the settings asks for."""
+        assert self._secure is not None
+        return self._secure.number
 
     @property
     def hosts(self) -> str:
@@ -224,6 +235,8 @@ class ZooKeeper:
         """Ends it and deletes its data. Again is harmless."""
         self.kill()
         self._port.close()
+        if self._secure is not None:
+            self._secure.close()
         self.wipe()
         if self._is_temporary and not keep_log:
             shutil.rmtree(self.folder, ignore_errors=True)

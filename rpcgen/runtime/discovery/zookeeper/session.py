@@ -345,8 +345,12 @@ class Session:
         try:
             return self._answer(self._ask(operation, path, *arguments, **options))
         except zk.NoAuthError:
-            who = f"user {self._settings.user} and its password are" if self._settings.user else "no user is"
-            raise Refused(f"not allowed to {operation.replace('_', ' ')} {path}: {who} not let in") from None
+            who = (
+                f"as user {self._settings.user} with this password"
+                if self._settings.user
+                else "without a user"
+            )
+            raise Refused(f"not allowed to {operation.replace('_', ' ')} {path} {who}") from None
 
     def _ask(self, operation: str, path: str, *arguments: object, **options: object) -> typing.Any:
         if self.state is not State.CONNECTED:
