@@ -174,7 +174,7 @@ class DistributedChannel:
         if service is None or begin >= service.router.look_at:
             return self._careful_call(protocol, args, timeout, tries, begin, [])
         endpoint = service.router.pick(protocol, args, ())
-        channel = endpoint.channel
+        channel = endpoint.channel or service.channel(endpoint)
         if channel is None:
             return self._careful_call(protocol, args, timeout, tries, begin, [])
         if timeout is None and protocol.timeout is None:

@@ -170,7 +170,7 @@ class Service:
         with self._lock:
             removed = self.router.expire(now) if now >= self.router.look_at else []
             choice = self.router.choose(protocol, args, tried, now, may_probe=may_probe)
-            channel = None if choice is None else self._channel(choice.endpoint)
+            channel = None if choice is None else self._open(choice.endpoint)
             is_known = len(self.router) > 0
         self._retire(removed)
         if choice is None or channel is None:
@@ -179,7 +179,12 @@ class Service:
             raise self._no_servers()
         return choice, channel
 
-    def _channel(self, endpoint: Endpoint) -> Channel:
+    def channel(self, endpoint: Endpoint) -> Channel | None:
+        """Gives the channel to a server that was picked; None if that was removed meanwhile."""
+        with self._lock:
+            return None if endpoint.state is State.REMOVED else self._open(endpoint)
+
+    def _open(self, endpoint: Endpoint) -> Channel:
         channel: Channel | None = endpoint.channel
         if channel is None:
             instance = endpoint.instance
