@@ -68,15 +68,20 @@ def read(registry: Registry, timeout: float) -> Contents:
     except Unavailable as error:
         problem = printable(error.problem)
         named = problem if registry.url in problem else f"{registry.url}: {problem}"
-        raise CommandError(named, help=_remedy(registry.url)) from error
+        raise CommandError(named, help=_remedy(registry.url, problem, error)) from error
 
 
-def _remedy(url: str) -> str:
+def _remedy(url: str, problem: str, error: Exception) -> str:
     scheme, _, rest = url.partition("://")
+    refused = isinstance(error.__cause__, ValueError)  # it answers, but not as is wanted
+    if scheme == "registry" and refused:
+        if "auth" in problem:
+            return f"set RPCGEN_REGISTRY_TOKEN, or name the token in the URL: registry://TOKEN@{rest}"
+        return "another program may listen there"
     if scheme == "registry":
         host, _, port = rest.partition("/")[0].rpartition(":")
-        return f"start it, `rpcgen registry --host {host} --port {port}`, or name another URL"
-    if scheme == "zk":
+        return f"start it, `rpcgen registry --host {host.strip('[]')} --port {port}`, or name another URL"
+    if scheme == "zk" and "did not answer" in problem:
         return "start ZooKeeper there, or name another: rpcgen ls zk://host:port/root"
     return ""
 

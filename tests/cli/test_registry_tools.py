@@ -179,3 +179,18 @@ def test_a_registry_that_is_not_there(command: str, url: str, fix: str, tmp_path
     assert url in first
     assert "refused" in first
     assert second.startswith(f"  = help: {fix}")
+
+
+@pytest.mark.parametrize("token", ["", "wrong"])
+def test_a_registry_that_does_not_let_us_in(token: str, tmp_path: pathlib.Path) -> None:
+    with RegistryServer(port=0, token="secret") as guarded:
+        ended = rpcgen("ls", guarded.url, cwd=tmp_path, RPCGEN_REGISTRY_TOKEN=token)
+        assert ended.status == 2
+        assert "  = help: set RPCGEN_REGISTRY_TOKEN, or name the token in the URL" in ended.log
+        assert rpcgen("ls", guarded.url, cwd=tmp_path, RPCGEN_REGISTRY_TOKEN="secret").status == 1
+
+
+def test_a_server_where_a_registry_should_be(tmp_path: pathlib.Path) -> None:
+    with services.ThreadServer("127.0.0.1", 0, services.Handlers()) as server:
+        ended = rpcgen("ls", f"registry://127.0.0.1:{server.port}", cwd=tmp_path)
+    assert (ended.status, ended.out, len(ended.log.splitlines())) == (2, "", 2), ended
