@@ -41,7 +41,7 @@ class _Record(msgspec.Struct, omit_defaults=True):
 
     key: str
     id: str
-    values: msgspec.Raw | None = None
+    values: typing.Any = None
     timeout: float = 0.0
     token: str | None = None
     until: float = 0.0
@@ -52,8 +52,8 @@ _decode = msgspec.json.Decoder(_Record).decode
 _HEADER = _encode({"rpcgen registry": _FORMAT}) + b"\n"
 
 
-class FolderInUse(Exception):
-    """Another registry has the folder."""
+class FolderInUse(OSError):
+    """Another registry has the folder; the text names its process."""
 
 
 class Journal:
@@ -64,7 +64,7 @@ class Journal:
         wall: Seconds since 1970.
 
     Raises:
-        FolderInUse: Another registry has it; the text names its process.
+        FolderInUse: Another registry has it.
         OSError: It cannot be made or written to.
     """
 
@@ -77,6 +77,8 @@ class Journal:
         self._file = -1
         self._records = 0
         self._retry = 0.0
+        self._is_broken = False
+        """Whether it was said that the file cannot be written."""
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
         self._lock = self._take()
 
@@ -196,14 +198,15 @@ class Journal:
         except BaseException:
             os.close(file)
             raise
-        was_broken = self._file < 0 and self._retry > 0
         self._let_go()
-        self._file, self._records, self._retry = file, records, 0.0
-        if was_broken:
+        self._file, self._records = file, records
+        if self._is_broken:
+            self._is_broken = False
             _log.warning("%s is written again", self._path)
 
     def _fail(self, error: OSError) -> None:
-        if self._file >= 0 or not self._retry:
+        if not self._is_broken:
+            self._is_broken = True
             _log.warning(
                 "cannot write %s: %s; going on without it, and trying again",
                 self._path, error.strerror or error,
@@ -233,7 +236,6 @@ def _apply(record: _Record, found: dict[tuple[str, str], _Record]) -> None:
     if record.values is not None:
         if not record.timeout > 0:
             raise ValueError("an entry without a timeout")
-        record.values = msgspec.Raw(bytes(record.values))
         # The oldest comes first: an entry that changes keeps its place, as in the store.
         found[name] = record
     elif record.until:
@@ -248,8 +250,7 @@ def _full(entry: Entry, until: float) -> _Record:
 
 
 def _kept(record: _Record, now: float) -> Kept:
-    values = bytes(record.values) if record.values is not None else b"null"
-    entry = Entry(record.key, record.id, values, record.timeout, record.token)
+    entry = Entry(record.key, record.id, _encode(record.values), record.timeout, record.token)
     # Its owner could not renew it meanwhile; and the clock may have been set since.
     left = min(record.until + COARSE - now, record.timeout)
     return entry, max(left, SETTLING)
