@@ -16,6 +16,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.discovery.balancers import (
         Balancer as Balancer,
         LeastLoaded as LeastLoaded,
+        Picker as Picker,
         Random as Random,
         RoundRobin as RoundRobin,
     )
@@ -189,7 +190,7 @@ _HOMES = {
         "open_registry",
     ),
     "urls": ("connect",),
-    "discovery.balancers": ("Balancer", "LeastLoaded", "Random", "RoundRobin"),
+    "discovery.balancers": ("Balancer", "LeastLoaded", "Picker", "Random", "RoundRobin"),
     "discovery.distributed": ("DistributedChannel",),
     "discovery.hashing": ("ConsistentHash",),
     "discovery.health": ("Endpoint",),
