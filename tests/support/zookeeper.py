@@ -362,6 +362,7 @@ def client(hosts: str, **options: typing.Any) -> typing.Iterator[typing.Any]:
     """A connected ``KazooClient`` of the test's own: the operator, or a reader of another kind."""
     import kazoo.client
 
+    options = {"connection_retry": {"max_tries": -1, "delay": 0.05, "max_delay": 0.5}} | options
     made = kazoo.client.KazooClient(hosts, **options)
     made.start(PATIENCE)
     try:

@@ -36,7 +36,7 @@ class Health(enum.Enum):
     SILENT = "accepts connections and does not answer: it hangs, or is no ZooKeeper"
     STARTING = "does not serve: it is starting, or has no quorum"
     OLDER = "lost data: what it has is older than what this process has seen"
-    SERVING = "answers, but keeps no session of ours"
+    SERVING = "answers, but has not taken our session yet"
 
 
 class Answer(msgspec.Struct, frozen=True):
