@@ -23,6 +23,8 @@ class Console:
 
     def __init__(self, color: str = "auto") -> None:
         self._color = color
+        self.is_heard = True
+        """Whether the reader of standard output is still there, as far as writing has shown."""
 
     @property
     def color(self) -> bool:
@@ -44,7 +46,7 @@ class Console:
         Raises:
             CommandError: It cannot be written to, for another reason than a reader that left.
         """
-        _write(sys.stdout, text, "standard output")
+        self.is_heard = _write(sys.stdout, text, "standard output") and self.is_heard
 
     def log(self, text: str) -> None:
         """Writes what was done, or why not, to standard error."""
@@ -70,9 +72,10 @@ def _is_terminal(stream: typing.TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
-def _write(stream: typing.TextIO | None, text: str, name: str) -> None:
+def _write(stream: typing.TextIO | None, text: str, name: str) -> bool:
+    """Writes a text; says whether its reader was there."""
     if stream is None or stream.closed or not text:
-        return
+        return True
     try:
         stream.write(text if text.endswith("\n") else text + "\n")
         stream.flush()
@@ -82,3 +85,5 @@ def _write(stream: typing.TextIO | None, text: str, name: str) -> None:
             os.dup2(nothing.fileno(), stream.fileno())
         if not isinstance(error, BrokenPipeError) and stream is not sys.stderr:
             raise refused(f"write to {name}", error) from error
+        return False
+    return True

@@ -75,7 +75,7 @@ class Lists:
 def follow(
     registry: Registry, service: str | None, timeout: float, console: Console, *, as_json: bool
 ) -> int:
-    """Shows the list and its changes until Ctrl-C; gives the exit status.
+    """Shows the list and its changes until Ctrl-C, or until nobody reads them; gives the exit status.
 
     Args:
         service: None follows all, those that come later too.
@@ -101,7 +101,7 @@ def follow(
         if service is not None:
             add(service)
         look = time.monotonic() + LOOK
-        while True:
+        while console.is_heard:
             changes = _next(news, lists, REDRAW if drawn else LOOK)
             if drawn:
                 _draw(registry, lists, service, console)
@@ -113,7 +113,8 @@ def follow(
                     add(name)
                 look = time.monotonic() + LOOK
     except KeyboardInterrupt:
-        return 0
+        pass
+    return 0
 
 
 def _next(news: queue.SimpleQueue[tuple[str, Snapshot]], lists: Lists, wait: float) -> list[Change]:

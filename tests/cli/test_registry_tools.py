@@ -102,6 +102,28 @@ def test_a_registry_that_goes_and_comes_back(
                 assert process.end() == 0
 
 
+def test_watching_ends_when_nobody_reads(embedded: RegistryServer, tmp_path: pathlib.Path) -> None:
+    """As in ``rpcgen ls --watch | head -1``."""
+    with open_registry(embedded.url) as registry:
+        registry.register("", Instance("10.0.0.1", 9000))
+        process = subprocess.Popen(
+            [*COMMAND, "ls", "--watch", embedded.url],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            with process.stdout:
+                assert process.stdout.readline().startswith("+ tcp://10.0.0.1:9000")
+            registry.register("", Instance("10.0.0.2", 9000))
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+
 def test_a_terminal_is_drawn_anew(embedded: RegistryServer, tmp_path: pathlib.Path) -> None:
     ours, theirs = pty.openpty()
     with serving(embedded.url) as server:
