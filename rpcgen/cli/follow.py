@@ -23,7 +23,10 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.registry import Instance, Registry, Snapshot
 
 LOOK = 3.0
-"""Seconds between two looks for new services."""
+"""Seconds between two looks for new services, which read the whole registry."""
+
+LOOKING = 0.05
+"""The part of the time that looking may take: a large registry is read less often."""
 
 REDRAW = 1.0
 """Seconds after which a terminal is drawn anew: ages grow."""
@@ -108,10 +111,12 @@ def follow(
             else:
                 for change in changes:
                     console.find(_line(change, named=service is None, as_json=as_json))
-            if service is None and not lists.problem and time.monotonic() >= look:
+            begin = time.monotonic()
+            if service is None and not lists.problem and begin >= look:
                 for name in _services(registry, timeout):
                     add(name)
-                look = time.monotonic() + LOOK
+                end = time.monotonic()
+                look = end + max(LOOK, (end - begin) / LOOKING)
     except KeyboardInterrupt:
         pass
     return 0
