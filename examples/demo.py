@@ -237,7 +237,7 @@ def answering(
 ) -> None:
     """Shows what the client says until all the servers, and not the one without, answer."""
     names = {str(server.process.pid) for server in servers}
-    gone = {str(without.process.pid)} if without is not None else set()
+    gone: set[str] = {str(without.process.pid)} if without is not None else set()
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         line = client.first()
