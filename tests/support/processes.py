@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import typing
@@ -45,3 +46,60 @@ def line(process: subprocess.Popen[str]) -> str:
     text = process.stdout.readline()
     assert text, process.stderr.read()
     return text.strip()
+
+
+class RegistryProcess:
+    """``rpcgen registry``, which keeps its port and its data when it is ended and started again.
+
+    Args:
+        folder: For its data; None keeps nothing on disk.
+    """
+
+    def __init__(self, folder: pathlib.Path | None = None) -> None:
+        self.port = 0
+        self._folder = folder
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> typing.Self:
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.kill()
+
+    @property
+    def url(self) -> str:
+        return f"registry://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Starts it; returns once it listens."""
+        data = [] if self._folder is None else ["--data", str(self._folder / "registry")]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "rpcgen", "registry", "--port", str(self.port), *data],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.port = int(line(self._process).split(";")[0].rpartition(":")[2])
+
+    def kill(self) -> None:
+        """Ends it with SIGKILL."""
+        process, self._process = self._process, None
+        if process is not None:
+            with process:
+                process.kill()
+
+    def pause(self) -> None:
+        """Stops the process until ``resume``."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)

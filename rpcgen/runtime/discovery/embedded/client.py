@@ -6,10 +6,8 @@ What is to be kept and watched is a keeper's, one in each process; a child of fo
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 import time
-import uuid
 import weakref
 
 import msgspec
@@ -102,7 +100,7 @@ class EmbeddedRegistry(Registry):
 
     def register(self, service: str, instance: Instance) -> Registration:
         key = self._key(service)
-        id, token = str(uuid.uuid4()), secrets.token_urlsafe(16)
+        id, token = os.urandom(16).hex(), os.urandom(16).hex()
         enrolment = Enrolment(key, id, token, self._timeout, msgspec.Raw(instance.encode()))
         try:
             request(
@@ -121,7 +119,8 @@ class EmbeddedRegistry(Registry):
         return _Kept(keeper, enrolment)
 
     def watch(self, service: str, on_change: Changed | None = None) -> Watch:
-        return self._running().watch(self._key(service), on_change)
+        key = self._key(service)
+        return self._running().watch(key, on_change)
 
     def _key(self, service: str) -> str:
         key = self.path(service)
