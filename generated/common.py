@@ -194,4 +194,5 @@ ServerStub = BaseServerStub
 Server = BaseServer
 ThreadServer = BaseThreadServer
 Channel = rpc.Channel
+DistributedChannel = rpc.DistributedChannel
 MethodProtocol = rpc.MethodProtocol

@@ -856,4 +856,5 @@ class ThreadServer(rpc.ThreadServer):
 
 
 Channel = rpc.Channel
+DistributedChannel = rpc.DistributedChannel
 MethodProtocol = rpc.MethodProtocol

@@ -121,4 +121,5 @@ class ThreadServer(rpc.ThreadServer):
 
 
 Channel = rpc.Channel
+DistributedChannel = rpc.DistributedChannel
 MethodProtocol = rpc.MethodProtocol

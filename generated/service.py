@@ -99,4 +99,5 @@ class ThreadServer(rpc.ThreadServer):
 
 
 Channel = rpc.Channel
+DistributedChannel = rpc.DistributedChannel
 MethodProtocol = rpc.MethodProtocol

@@ -655,4 +655,5 @@ class OrdersThreadServer(rpc.ThreadServer):
 
 
 Channel = rpc.Channel
+DistributedChannel = rpc.DistributedChannel
 MethodProtocol = rpc.MethodProtocol

@@ -72,7 +72,9 @@ def build(module: model.Module, book: NameBook, importer: Importer) -> ModuleVie
         services=tuple(served),
         interface=_interface(module, source, types),
         bindings=tuple(bindings),
-        handed_on=tuple(f"{name} = rpc.{name}" for name in ("Channel", "MethodProtocol") if served),
+        handed_on=tuple(
+            f"{name} = rpc.{name}" for name in ("Channel", "DistributedChannel", "MethodProtocol") if served
+        ),
         model=module,
     )
 

@@ -75,7 +75,7 @@ def test_every_module_is_formatted_and_imports(interface: Interface) -> None:
 def hints(module: types.ModuleType, name: str) -> None:
     """Resolves every annotation: a name that is shadowed would resolve to something else."""
     rpc = vars(module)["rpc"]
-    known = {"Channel", "MethodProtocol"} & vars(module).keys()
+    known = {"Channel", "DistributedChannel", "MethodProtocol"} & vars(module).keys()
     assert all(vars(module)[one] is getattr(rpc, one) for one in known)
     for found in list(vars(module).values()):
         value: typing.Any = found

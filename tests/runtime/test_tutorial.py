@@ -105,6 +105,6 @@ def test_the_tutorial_s_client_written_by_hand() -> None:
 
 
 def test_a_program_needs_the_generated_module_alone() -> None:
-    assert {"ThreadServer", "Server", "ClientStub", "Channel", "InvalidOperation", "MethodProtocol"} <= set(
-        dir(service)
-    )
+    names = {"ThreadServer", "Server", "ClientStub", "Channel", "DistributedChannel", "InvalidOperation"}
+    assert {*names, "MethodProtocol"} <= set(dir(service))
+    assert service.DistributedChannel is rpc.DistributedChannel
