@@ -26,7 +26,7 @@ from rpcgen.runtime.errors import (
 )
 from rpcgen.runtime.options import checked_timeout, current_deadline
 from rpcgen.runtime.sync.dial import dial
-from rpcgen.runtime.sync.exchange import RETURNED, Connection
+from rpcgen.runtime.sync.exchange import FAULT, RETURNED, Connection
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
 
 if typing.TYPE_CHECKING:
@@ -172,7 +172,12 @@ class Channel:
                     except BaseException:
                         self._drop(connection)
                         raise
-                    if connection.kind != RETURNED and _is_unavailable(result):
+                    kind = connection.kind
+                    if (
+                        kind == FAULT
+                        and isinstance(result, RemoteFault)
+                        and result.code is FaultCode.UNAVAILABLE
+                    ):
                         # A server that is full says so unasked and closes.
                         self._drop(connection)
                         raise Unavailable(result.message) from result
@@ -180,9 +185,9 @@ class Channel:
                     self._idle.append(connection)
                     if self._closed or len(self._idle) > 1:
                         self._tidy(now)
-                    if connection.kind != RETURNED:
-                        raise result
-                    return result
+                    if kind == RETURNED:
+                        return result
+                    break
             finally:
                 if turns is not None:
                     turns.release()
@@ -194,9 +199,15 @@ class Channel:
                     "the channel was closed while the call was running", method=error.method, peer=error.peer
                 ) from error
             raise
-        except RemoteException as error:
-            error.add_note(f"raised by {protocol.name} at {self._peer}")
-            raise
+        # Outside of the handlers, each of which costs, and with no name of this frame for it: the
+        # traceback holds the frame, and only the collector could end that circle.
+        raised = [result]
+        del result
+        if isinstance(raised[0], RemoteException):
+            raised[0].add_note(f"raised by {protocol.name} at {self._peer}")
+        else:
+            raised[0].method, raised[0].peer = protocol.name, self._peer
+        raise raised.pop()
 
     def _connect(self, end: float | None) -> tuple[Connection, float]:
         """Gives a new connection, and the seconds that are left then (0: no deadline)."""
@@ -279,7 +290,3 @@ class Channel:
 
     def __repr__(self) -> str:
         return f"<{'closed ' if self._closed else ''}channel to {self.address}>"
-
-
-def _is_unavailable(error: object) -> typing.TypeGuard[RemoteFault]:
-    return isinstance(error, RemoteFault) and error.code is FaultCode.UNAVAILABLE

@@ -24,6 +24,7 @@ import typing
 
 from rpcgen.runtime.errors import FaultCode, ProtocolError
 from rpcgen.runtime.sync.dial import set_timeout
+from rpcgen.runtime.sync.turns import ROOM as _FIRST_READ, serve
 from rpcgen.runtime.wire.plain import CallReader, encode_fault
 
 if typing.TYPE_CHECKING:
@@ -37,7 +38,6 @@ _log = logging.getLogger("rpcgen")
 QUIET = 0.01
 """Seconds that a thread waits for a connection's next call before it turns to others."""
 
-_FIRST_READ = 16 * 1024
 _LATER_READ = 256 * 1024
 _TRICKLE = 4096
 """Bytes of one receive; less of a call that is not whole, and the thread does not wait for the rest."""
@@ -118,7 +118,8 @@ class Connection:
 
     def _serve(self, dispatcher: Dispatcher, waiting: collections.abc.Callable[[], int]) -> Next:
         reader, answers = self._reader, dispatcher.answers
-        receive, send = self.sock.recv, self.sock.send
+        receive, send, fd = self.sock.recv, self.sock.send, self.sock.fileno()
+        longest_name, longest = self.limits.name, self.limits.message
         if self._unsent is not None:
             stuck = self._send_rest()
             if stuck is not None:
@@ -136,21 +137,30 @@ class Connection:
                     sent = send(reply)
                 except BlockingIOError:
                     sent = 0
-                if sent != len(reply):
-                    self._unsent, self._work = memoryview(reply)[sent:], work
-                    stuck = self._send_rest()
-                    if stuck is not None:
-                        return stuck
-                elif work is not None:
-                    work()
+                stuck = self._sent(reply, sent, work)
+                if stuck is not None:
+                    return stuck
                 call = reader.next_call() if reader.pending else None
                 if waiting() or not dispatcher.serving:
                     self._call = call
                     return self._wait_for_bytes() if call is None else Next.THREAD
-            try:
-                data = receive(size)
-            except BlockingIOError:
+            data: bytes | tuple[bytes, int] | None
+            if serve is not None and not reader.pending:
+                data = serve(fd, answers, waiting, dispatcher, longest_name, longest)
+            else:
+                try:
+                    data = receive(size)
+                except BlockingIOError:
+                    data = None
+            if data is None:
                 return self._wait_for_bytes()
+            if isinstance(data, tuple):
+                stuck = self._sent(*data, None)
+                if stuck is not None:
+                    return stuck
+                if waiting() or not dispatcher.serving:
+                    return self._wait_for_bytes()
+                continue
             if not data:
                 return Next.END
             call = reader.take(data)
@@ -170,6 +180,15 @@ class Connection:
         elif self._is_late("send a call"):
             return Next.END
         return Next.BYTES
+
+    def _sent(self, reply: bytes, sent: int, work: Work | None) -> Next | None:
+        """Does what is left to do for a reply of which so many bytes were sent; None when that is done."""
+        if sent != len(reply):
+            self._unsent, self._work = memoryview(reply)[sent:], work
+            return self._send_rest()
+        if work is not None:
+            work()
+        return None
 
     def _send_rest(self) -> Next | None:
         """Sends what is left of a reply and runs what waits for that; None when that is done."""

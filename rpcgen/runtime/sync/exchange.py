@@ -8,6 +8,8 @@ by the one thing that matters: can the call have run?
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import select
 import socket
 import time
@@ -15,19 +17,19 @@ import typing
 
 from rpcgen.runtime.errors import ConnectionLost, DeadlineExceeded, ProtocolError, Unavailable
 from rpcgen.runtime.sync.dial import set_timeout
+from rpcgen.runtime.sync.turns import ROOM as FIRST_READ, WOULD_BLOCK, exchange
 from rpcgen.runtime.wire.plain import UNDECIDED
 
 if typing.TYPE_CHECKING:
+    import collections.abc
+
     from rpcgen.runtime.wire.limits import Limits
     from rpcgen.runtime.wire.plain import MethodCodec
     from rpcgen.runtime.wire.scan import AnyReplyScan
 
 RETURNED = 1
-_FAULT = 0
+FAULT = 0
 """Kinds of replies: their first bytes."""
-
-FIRST_READ = 16 * 1024
-"""Bytes; what is longer takes further receives, into a buffer of its own size."""
 
 _SURE_TO_FIT = 4096
 """A message of so many bytes finds room in an idle socket's buffer, whose least size is 4.6 KiB."""
@@ -45,10 +47,11 @@ class Connection:
         sock: Connected and blocking.
     """
 
-    __slots__ = ("_poll", "_receive_wait", "_send_wait", "fresh", "kind", "sock", "used")
+    __slots__ = ("_fd", "_poll", "_receive_wait", "_send_wait", "fresh", "kind", "sock", "used")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self._fd = sock.fileno()
         self.used = 0.0
         """When its last call began."""
         self.fresh = True
@@ -91,39 +94,54 @@ class Connection:
         if wait != self._receive_wait:
             set_timeout(self.sock, socket.SO_RCVTIMEO, wait)
             self._receive_wait = wait
-        try:
-            if len(message) <= _SURE_TO_FIT:
-                sent = self.sock.send(message)
-            else:
-                sent = self._send_wholly(message, end)
-                if end is not None and sent == len(message):
-                    self._wait_until(end)
-            if sent != len(message):
-                raise DeadlineExceeded("the time was up before the call was sent; it has not run")
-        except BlockingIOError:
-            raise DeadlineExceeded("the time was up before the call was sent; it has not run") from None
-        except OSError as error:
-            data = self._last_words(codec, limits)
-            if data is None:
-                reason = error.strerror or error
-                raise Unavailable(f"the connection broke while the call was being sent: {reason}") from error
+        if len(message) <= _SURE_TO_FIT:
+            found = exchange(self._fd, message)
         else:
-            try:
-                data = self.sock.recv(FIRST_READ)
-            except BlockingIOError:
-                raise DeadlineExceeded(f"no reply within the call's time; {_MAYBE}") from None
-            except OSError as error:
-                raise ConnectionLost(f"the connection broke: {error.strerror or error}; {_MAYBE}") from error
-            if not data:
-                raise ConnectionLost(f"the server closed the connection without a reply; {_MAYBE}")
+            found = self._exchange_long(message, end)
+        data = found if found.__class__ is bytes and found else self._unusual(found, message, codec, limits)
         self.kind = data[0]
         value = codec.quick_reply(data, limits)
         if value is UNDECIDED:
             return codec.decode_reply(self._whole(data, codec.reply_scan(limits), limits, end), limits)
         return value
 
-    def _send_wholly(self, message: bytes, end: float | None) -> int:
-        """Gives the number of bytes sent: fewer than all when the time is up."""
+    def _exchange_long(self, message: bytes, end: float | None) -> bytes | tuple[int, int]:
+        """Does what ``exchange`` does for a message that may not find room at once."""
+        sent = 0
+        try:
+            for done in self._sending(message, end):
+                sent = done
+            if sent != len(message):
+                return sent, 0
+            if end is not None:
+                self._wait_until(end)
+            return self.sock.recv(FIRST_READ)
+        except OSError as error:
+            return sent, error.errno or errno.EIO
+
+    def _unusual(
+        self, found: bytes | tuple[int, int], message: bytes, codec: MethodCodec, limits: Limits
+    ) -> bytes:
+        """Raises what an exchange without a reply means; or gives what the server said before the end."""
+        if not isinstance(found, tuple):
+            raise ConnectionLost(f"the server closed the connection without a reply; {_MAYBE}")
+        sent, number = found
+        error = OSError(number, os.strerror(number))
+        if sent == len(message):
+            if number in WOULD_BLOCK:
+                raise DeadlineExceeded(f"no reply within the call's time; {_MAYBE}")
+            raise ConnectionLost(f"the connection broke: {error.strerror}; {_MAYBE}") from error
+        if number == 0 or number in WOULD_BLOCK:
+            raise DeadlineExceeded("the time was up before the call was sent; it has not run")
+        data = self._last_words(codec, limits)
+        if data is None:
+            raise Unavailable(
+                f"the connection broke while the call was being sent: {error.strerror}"
+            ) from error
+        return data
+
+    def _sending(self, message: bytes, end: float | None) -> collections.abc.Iterator[int]:
+        """Gives the number of bytes sent after each step: in the end fewer than all if the time is up."""
         view, sent = memoryview(message), 0
         while sent < len(message):
             wait = 0.0
@@ -138,7 +156,7 @@ class Connection:
                 sent += self.sock.send(view[sent:])
             except BlockingIOError:
                 continue
-        return sent
+            yield sent
 
     def _wait_until(self, end: float) -> None:
         """Leaves the reply the time that a long call has not used up."""
@@ -195,7 +213,7 @@ class Connection:
         try:
             data = self.sock.recv(FIRST_READ, socket.MSG_DONTWAIT)
             scan = codec.reply_scan(limits)
-            return data if scan.advance(data) and data[0] == _FAULT and scan.end == len(data) else None
+            return data if scan.advance(data) and data[0] == FAULT and scan.end == len(data) else None
         except (OSError, ProtocolError):
             return None
 
@@ -206,4 +224,5 @@ class Connection:
 
     def close(self) -> None:
         """Closes it; again is harmless."""
+        self._fd = -1  # the number may be another file's from now on
         self.sock.close()

@@ -16,6 +16,7 @@ class Shape:
         members: collections.abc.Mapping[int, object] | None = None,
         name: str | None = None,
         acyclic: bool = False,
+        direct: bool = False,
     ) -> Shape: ...
     def fill(self, fields: tuple[object, ...], direct: bool, highest: int, /) -> None: ...
 

@@ -99,7 +99,7 @@ def _class_shape(cls: typing.Any, made: Made, acyclic: bool) -> Shape:
     if issubclass(cls, Enum):
         return Shape("enum", of=cls, from_wire=cls.from_wire, members=cls._value2member_map_)
     if is_message_only(cls):
-        return Shape("message", of=cls, name="message")
+        return Shape("message", of=cls, name="message", direct=_is_plain_message(cls))
     shape = made.get(cls) or cls.__dict__.get(_KEPT)
     if isinstance(shape, Shape):
         return shape
@@ -160,4 +160,27 @@ def _is_plain(cls: typing.Any, attributes: tuple[str, ...]) -> bool:
         and cls.__new__ is base.__new__
         and cls.__init__ is base.__init__
         and not hasattr(cls, "__post_init__")
+    )
+
+
+class _Generated(RemoteException):
+    """As exceptions without a body are generated."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message)
+
+
+def _is_plain_message(cls: typing.Any) -> bool:
+    """Says whether making an exception sets its arguments and its message and does nothing else."""
+    if cls.__new__ is not RemoteException.__new__ or cls.__setattr__ is not RemoteException.__setattr__:
+        return False
+    if hasattr(cls, "message") or cls.__init__ is RemoteException.__init__:
+        return not hasattr(cls, "message")
+    ours, its = _Generated.__init__.__code__, getattr(cls.__init__, "__code__", None)
+    return (
+        its is not None
+        and cls.__bases__ == (RemoteException,)
+        and (its.co_code, its.co_consts, its.co_names, its.co_freevars, its.co_flags, its.co_argcount)
+        == (ours.co_code, ours.co_consts, ours.co_names, ours.co_freevars, ours.co_flags, ours.co_argcount)
+        and cls.__init__.__closure__[0].cell_contents is cls
     )

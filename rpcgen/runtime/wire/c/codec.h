@@ -91,6 +91,13 @@ typedef struct Shape {
     PyObject *name;       /* of the attribute that holds the message of an exception without a body */
 } Shape;
 
+/* What limits a message: those of rpc.Limits that count here. */
+typedef struct {
+    Py_ssize_t items;
+    int64_t message;
+    int room;
+} Bounds;
+
 /* Everything that one method's messages need. */
 typedef struct {
     PyObject_HEAD
@@ -103,16 +110,10 @@ typedef struct {
     PyObject *slow;       /* what decides where this cannot, one for each kind of message */
     PyObject *default_;   /* stands for an argument that is left out */
     PyObject *limits;     /* those of whoever gives none */
+    Bounds bounds;        /* the same */
     PyTypeObject *scan;
     Py_ssize_t sizes[3];  /* of the last call, reply, raised exception: room for the next */
 } Method;
-
-/* What limits a message: those of rpc.Limits that count here. */
-typedef struct {
-    Py_ssize_t items;
-    int64_t message;
-    int room;
-} Bounds;
 
 /* Bytes being written. */
 typedef struct {
@@ -141,9 +142,6 @@ int write_room(Writer *writer, Py_ssize_t more);
 PyObject *read_value(Reader *reader, const Shape *shape);
 int read_fields(Reader *reader, const Shape *shape, PyObject **values, bool arguments);
 
-/* Fills in bounds; -1 where the limits are none that this can count with. */
-int bounds_of(Method *method, PyObject *limits, Bounds *bounds);
-
 /* Asks what decides for a kind of message, after an error that is not the interpreter's own. */
 typedef enum { CALL, ARGUMENTS, REPLY, RAISED, RESULT, QUICK, SCAN } Message;
 PyObject *ask(Method *method, Message message, PyObject *value, PyObject *limits);
@@ -160,22 +158,42 @@ static INLINE int have_room(Writer *writer, Py_ssize_t more)
     return RARE(writer->end - writer->at < more) ? write_room(writer, more) : 0;
 }
 
-static INLINE void put16(uint8_t *p, uint16_t n) { p[0] = n >> 8; p[1] = n & 0xFF; }
+/* The wire is big-endian. */
+#if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define BIG16(n) __builtin_bswap16(n)
+#define BIG32(n) __builtin_bswap32(n)
+#define BIG64(n) __builtin_bswap64(n)
+#elif defined(__GNUC__)
+#define BIG16(n) (n)
+#define BIG32(n) (n)
+#define BIG64(n) (n)
+#endif
 
-static INLINE void put32(uint8_t *p, uint32_t n)
+#ifdef BIG64
+#define TO_AND_FROM(bits) \
+    static INLINE void put##bits(uint8_t *p, uint##bits##_t n) { n = BIG##bits(n); memcpy(p, &n, sizeof n); } \
+    static INLINE uint##bits##_t get##bits(const uint8_t *p) \
+    { uint##bits##_t n; memcpy(&n, p, sizeof n); return BIG##bits(n); }
+#else
+#define TO_AND_FROM(bits) \
+    static INLINE void put##bits(uint8_t *p, uint##bits##_t n) \
+    { for (int i = 0; i < bits / 8; i++) p[i] = (uint8_t)(n >> (bits - 8 - 8 * i)); } \
+    static INLINE uint##bits##_t get##bits(const uint8_t *p) \
+    { uint##bits##_t n = 0; for (int i = 0; i < bits / 8; i++) n = (uint##bits##_t)(n << 8 | p[i]); return n; }
+#endif
+TO_AND_FROM(16)
+TO_AND_FROM(32)
+TO_AND_FROM(64)
+
+/* Of a number of a kind that the compiler knows. */
+static INLINE int width_of(Kind kind)
 {
-    p[0] = n >> 24; p[1] = n >> 16 & 0xFF; p[2] = n >> 8 & 0xFF; p[3] = n & 0xFF;
+    switch (kind) {
+    case K_BYTE: case K_UBYTE: case K_BOOL: return 1;
+    case K_SHORT: case K_USHORT: return 2;
+    case K_INT: case K_UINT: case K_FLOAT: return 4;
+    default: return 8;
+    }
 }
-
-static INLINE void put64(uint8_t *p, uint64_t n) { put32(p, n >> 32); put32(p + 4, n & 0xFFFFFFFF); }
-
-static INLINE uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
-
-static INLINE uint32_t get32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static INLINE uint64_t get64(const uint8_t *p) { return (uint64_t)get32(p) << 32 | get32(p + 4); }
 
 #endif

@@ -153,7 +153,7 @@ static int read_numbers(Reader *reader, const Shape *item, PyObject *list, Py_ss
     switch (item->kind) {
 #define READ(KIND) \
     case KIND: \
-        for (Py_ssize_t index = 0; index < count; index++, at += item->width) { \
+        for (Py_ssize_t index = 0; index < count; index++, at += width_of(KIND)) { \
             PyObject *each = get_number(KIND, at); \
             if (RARE(each == NULL)) \
                 return -1; \
@@ -421,6 +421,23 @@ static PyObject *read_block(Reader *reader, const Shape *shape)
     return value;
 }
 
+static PyObject *read_message(Reader *reader, const Shape *shape)
+{
+    PyObject *message = read_string(reader), *exception = NULL;
+    if (message != NULL && !shape->direct) {
+        exception = PyObject_CallOneArg(shape->cls, message);
+    } else if (message != NULL) {
+        /* What its __init__ would do, without it. */
+        PyObject *args = PyTuple_Pack(1, message);
+        exception = args ? ((PyTypeObject *)shape->cls)->tp_new((PyTypeObject *)shape->cls, args, NULL) : NULL;
+        Py_XDECREF(args);
+        if (exception != NULL && PyObject_SetAttr(exception, shape->name, message) < 0)
+            Py_CLEAR(exception);
+    }
+    Py_XDECREF(message);
+    return exception;
+}
+
 PyObject *read_value(Reader *reader, const Shape *shape)
 {
     PyObject *value;
@@ -437,12 +454,8 @@ PyObject *read_value(Reader *reader, const Shape *shape)
         return converted(shape, read_bytes(reader, 16));
     case K_DECIMAL:
         return converted(shape, read_sized(reader));
-    case K_MESSAGE: {
-        PyObject *message = read_string(reader);
-        value = message == NULL ? NULL : PyObject_CallOneArg(shape->cls, message);
-        Py_XDECREF(message);
-        return value;
-    }
+    case K_MESSAGE:
+        return read_message(reader, shape);
     case K_RECORD: case K_UNION:
         return read_block(reader, shape);
     case K_LIST:

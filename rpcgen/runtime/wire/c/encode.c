@@ -218,7 +218,7 @@ static int write_numbers(Writer *writer, const Shape *item, PyObject *const *val
     switch (item->kind) {
 #define WRITE(KIND) \
     case KIND: \
-        for (; values < end; values++, at += item->width) \
+        for (; values < end; values++, at += width_of(KIND)) \
             if (RARE(put_number(KIND, at, *values) < 0)) \
                 return -1; \
         break;
@@ -370,6 +370,21 @@ static INLINE bool is_plain_key(const Shape *shape, PyObject *key)
     }
 }
 
+/* Strings and numbers run no Python code, so that nothing changes meanwhile. */
+static int write_plain_map(Writer *writer, const Shape *item_shape, PyObject *map)
+{
+    Py_ssize_t position = 0;
+    PyObject *key, *item;
+    while (PyDict_Next(map, &position, &key, &item)) {
+        if (!PyUnicode_CheckExact(key) || write_string(writer, key) < 0 || have_room(writer, 8) < 0
+            || put_number(item_shape->kind, writer->at, item) < 0)
+            return -1;
+        writer->at += item_shape->width;
+    }
+    writer->room++;
+    return 0;
+}
+
 static int write_map(Writer *writer, const Shape *shape, PyObject *value)
 {
     if (!PyDict_CheckExact(value))
@@ -382,6 +397,8 @@ static int write_map(Writer *writer, const Shape *shape, PyObject *value)
         return 0;
     if (--writer->room < 0)
         return -1;
+    if (key_shape->kind == K_STRING && IS_NUMBER(item_shape->kind))
+        return write_plain_map(writer, item_shape, value);
     bool converted = key_shape->to_wire != NULL;
     PyObject *seen = NULL, *key, *item;
     if (converted && (seen = PySet_New(NULL)) == NULL)

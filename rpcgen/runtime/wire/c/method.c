@@ -30,10 +30,10 @@ static int as_bound(PyObject *limits, Py_ssize_t place, int64_t *bound)
     return overflow < 0 || *bound < 0 ? -1 : 0;
 }
 
-int bounds_of(Method *method, PyObject *limits, Bounds *bounds)
+/* -1 where the limits are none that this can count with. */
+static int parse_limits(PyObject *limits, Bounds *bounds)
 {
     int64_t message, items, nesting;
-    limits = limits ? limits : method->limits;
     if (!PyTuple_Check(limits) || PyTuple_GET_SIZE(limits) < 4)
         return -1;
     /* The order of rpc.Limits: name, message, items, nesting. */
@@ -42,6 +42,14 @@ int bounds_of(Method *method, PyObject *limits, Bounds *bounds)
     bounds->message = message;
     bounds->items = items > PY_SSIZE_T_MAX ? PY_SSIZE_T_MAX : (Py_ssize_t)items;
     bounds->room = nesting > MOST_NESTING ? MOST_NESTING : (int)nesting;
+    return 0;
+}
+
+static INLINE int bounds_of(const Method *method, PyObject *limits, Bounds *bounds)
+{
+    if (RARE(limits != NULL && limits != method->limits))
+        return parse_limits(limits, bounds);
+    *bounds = method->bounds;
     return 0;
 }
 
@@ -67,7 +75,8 @@ static int begin(Writer *writer, uint8_t *small, Py_ssize_t expected, int room)
     writer->bytes = NULL;
     writer->begin = writer->at = small;
     writer->end = small + SMALL;
-    return expected > SMALL ? write_room(writer, expected) : 0;
+    /* And some more: writers ask for the room that a field takes at most. */
+    return expected > SMALL - 32 ? write_room(writer, expected + 32) : 0;
 }
 
 static PyObject *finished(Writer *writer, Py_ssize_t *size)
@@ -319,6 +328,10 @@ static PyObject *method_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     method->default_ = Py_NewRef(default_);
     method->limits = Py_NewRef(limits);
     method->scan = (PyTypeObject *)Py_NewRef((PyObject *)state->scan);
+    if (parse_limits(limits, &method->bounds) < 0) {
+        Py_DECREF(method);
+        return PyErr_Format(PyExc_TypeError, "these are no limits: %R", limits);
+    }
     return (PyObject *)method;
 }
 

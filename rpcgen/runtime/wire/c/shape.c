@@ -56,13 +56,13 @@ static const char *what_is_missing(const Shape *shape)
 static PyObject *shape_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     static char *names[] = {
-        "kind", "item", "value", "of", "to_wire", "from_wire", "members", "name", "acyclic", NULL};
+        "kind", "item", "value", "of", "to_wire", "from_wire", "members", "name", "acyclic", "direct", NULL};
     const char *name;
     PyObject *item = NULL, *value = NULL, *cls = NULL, *to_wire = NULL, *from_wire = NULL, *members = NULL;
     PyObject *attribute = NULL;
-    int acyclic = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "s|OOOOOOOp:Shape", names, &name, &item, &value, &cls,
-            &to_wire, &from_wire, &members, &attribute, &acyclic))
+    int acyclic = 0, direct = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "s|OOOOOOOpp:Shape", names, &name, &item, &value, &cls,
+            &to_wire, &from_wire, &members, &attribute, &acyclic, &direct))
         return NULL;
     size_t row = 0;
     while (row < LENGTH(KINDS) && strcmp(KINDS[row].name, name) != 0)
@@ -78,6 +78,7 @@ static PyObject *shape_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     shape->width = KINDS[row].width;
     shape->least = KINDS[row].least;
     shape->acyclic = acyclic;
+    shape->direct = direct && shape->kind == K_MESSAGE && is_given(cls) && PyExceptionClass_Check(cls);
     shape->item = is_given(item) ? (Shape *)Py_NewRef(item) : NULL;
     shape->value = is_given(value) ? (Shape *)Py_NewRef(value) : NULL;
     shape->cls = is_given(cls) ? Py_NewRef(cls) : NULL;
