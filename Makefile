@@ -16,7 +16,7 @@ BIN := .venv/bin/python
 TEST := HYPOTHESIS_PROFILE=$(PROFILE) $(BIN) -m pytest -n $(WORKERS) --dist loadgroup
 COVERED := rpcgen/compiler rpcgen/runtime/wire
 
-.PHONY: help setup demo demo-zk test suite zookeeper check coverage bench peers generate format lock dist clean
+.PHONY: help setup demo demo-zk test suite zookeeper check soak coverage bench peers generate format lock dist clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ check: setup ## lint, format, types, and generated code that is up to date
 	MYPYPATH=generated $(BIN) -m mypy examples/fleet
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN) -m pyright
 	$(BIN) -m rpcgen compile --check idl/*.idl -o generated
+
+SECONDS ?= 600
+SEED ?= $(shell date +%s)
+soak: setup zookeeper ## let servers, registries and links fail at random: make soak SECONDS=600 SEED=1
+	@echo "seed $(SEED), $(SECONDS) s on each registry"
+	SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) $(BIN) -m pytest tests/soak -n 0
 
 coverage: setup zookeeper ## the suite, with every line that no test reaches
 	$(TEST) --cov --cov-report=term-missing --cov-report=html:build/coverage

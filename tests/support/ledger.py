@@ -1,0 +1,185 @@
+"""A service that writes down what it ran, and its servers as processes.
+
+Each server appends the ids of the calls that it ran to a file of its own, before it answers:
+what it ran is known even after SIGKILL.
+
+``python -m tests.support.ledger REGISTRY FOLDER NAME PORT ADVERTISED`` is one server.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import typing
+
+from rpcgen import runtime as rpc
+from tests.support.processes import ROOT, line
+
+
+class AppendProtocol(rpc.MessageProtocol[str]):
+    """string append(1: long call): runs at most once"""
+
+    name = "append"
+    params = (rpc.Param(1, "call", rpc.LONG),)
+    returns = rpc.STRING
+
+
+class ReadProtocol(rpc.MessageProtocol[str]):
+    """@idempotent string read(1: long call): may run again"""
+
+    name = "read"
+    params = (rpc.Param(1, "call", rpc.LONG),)
+    returns = rpc.STRING
+    idempotent = True
+
+
+class ClientStub(rpc.ClientStub):
+    """Both give the name of the server that ran them."""
+
+    def append(self, call: int) -> str:
+        return self._call(AppendProtocol, call)
+
+    def read(self, call: int) -> str:
+        return self._call(ReadProtocol, call)
+
+
+class ServerStub(rpc.ServerStub):
+    protocols = (AppendProtocol, ReadProtocol)
+
+
+class Handlers:
+    """Writes each call's id to a file.
+
+    Args:
+        path: The file; it is made.
+        name: What calls are answered with.
+    """
+
+    def __init__(self, path: str, name: str) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._name = name
+
+    def append(self, call: int) -> str:
+        os.write(self._file, b"%d\n" % call)
+        return self._name
+
+    read = append
+
+
+class LedgerServer:
+    """A server of its own process.
+
+    Args:
+        registry: The URL of the registry.
+        folder: Where servers write what they ran.
+        name: Its own.
+        port: 0 takes a free one; the same after a restart.
+        advertise: ``host:port`` that clients are told; None: its own address.
+    """
+
+    def __init__(
+        self, registry: str, folder: pathlib.Path, name: str, port: int = 0, advertise: str | None = None
+    ) -> None:
+        self.name = name
+        self.port = port
+        self._registry = registry
+        self._folder = folder
+        self.advertise = advertise
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> typing.Self:
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.kill()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Starts it; returns once it is registered."""
+        self.spawn()
+        self.wait_ready()
+
+    def spawn(self) -> None:
+        """Starts it and returns at once."""
+        arguments = (self._registry, str(self._folder), self.name, str(self.port), self.advertise or "-")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.ledger", *arguments],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_ready(self) -> None:
+        """Waits until it has told its port, which is once it is registered."""
+        assert self._process is not None
+        self.port = int(line(self._process).split()[1])
+
+    def kill(self) -> None:
+        """Ends it with SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Ends it with SIGTERM: it drains; returns once it has ended."""
+        self._end(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """Stops the process until ``resume``."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def _end(self, number: signal.Signals) -> None:
+        process = self._process
+        if process is None:
+            return
+        self._process = None
+        with process:
+            if process.poll() is None:
+                process.send_signal(number)
+                process.send_signal(signal.SIGCONT)
+            try:
+                process.wait(30)
+            finally:
+                process.kill()
+
+
+def runs(folder: pathlib.Path) -> collections.Counter[int]:
+    """How often each call ran, on all servers together."""
+    return collections.Counter(
+        int(text) for path in folder.glob("*.ran") for text in path.read_text().split()
+    )
+
+
+def main(registry: str, folder: str, name: str, port: str, advertise: str) -> None:
+    handlers = Handlers(f"{folder}/{name}-{os.getpid()}.ran", name)
+    server = rpc.ThreadServer(
+        "127.0.0.1",
+        int(port),
+        ServerStub(handlers),
+        registry=registry,
+        advertise=None if advertise == "-" else advertise,
+    )
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    with server:
+        print("port", server.port, flush=True)
+        signal.sigwait({signal.SIGTERM})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
