@@ -7,14 +7,14 @@ import collections
 import signal
 import time
 
-from fleet import ClientStub
+from fleet import ClientStub, DistributedChannel
 
 from rpcgen import runtime as rpc
 
 
 def main() -> None:
     calls = failed = 0
-    with rpc.DistributedChannel() as channel:
+    with DistributedChannel() as channel:
         stub = ClientStub(channel)
         try:
             while True:
