@@ -53,7 +53,8 @@ def set_up(group: str) -> None:
     print(f"installing {lock.relative_to(ROOT)} into .venv", file=sys.stderr)
     pip("install", "--require-hashes", "--requirement", str(lock))
     if group == "dev":
-        # A plain path entry (compat) starts quicker than setuptools' import hook.
+        # A plain path entry (compat) starts quicker than setuptools' import hook; it builds what is in C
+        # beside its sources.
         pip(
             *("install", "--no-deps", "--no-build-isolation", "--no-index"),
             *("--config-settings", "editable_mode=compat", "--editable", str(ROOT)),
@@ -83,7 +84,8 @@ def works() -> bool:
 
 def digest(base: str, lock: pathlib.Path) -> str:
     told = hashlib.sha256(base.encode())
-    for path in (lock, ROOT / "pyproject.toml", ROOT / "setup.py", pathlib.Path(__file__)):
+    sources = sorted(path for path in (ROOT / "rpcgen").rglob("*") if path.suffix in (".c", ".h"))
+    for path in (lock, ROOT / "pyproject.toml", ROOT / "setup.py", pathlib.Path(__file__), *sources):
         told.update(path.read_bytes())
     return told.hexdigest()
 

@@ -33,7 +33,7 @@ Commands:
   doctor    find what is wrong with a registry and the servers in it
 
 Options:
-  -V, --version   show the version
+  -V, --version   show the version, and which codec runs
   -h, --help      show this text; `rpcgen COMMAND --help` shows a command's
 
 Examples:
@@ -89,7 +89,7 @@ def _command(words: list[str], console: Console) -> tuple[str | None, list[str]]
         return None, []
     word, rest = words[0], words[1:]
     if word in ("-V", "--version"):
-        console.find(f"rpcgen {__version__}")
+        console.find(f"rpcgen {__version__} ({_codec()})")
         return None, []
     if word == "help":
         word, rest = rest[0], ["--help"]
@@ -102,6 +102,15 @@ def _command(words: list[str], console: Console) -> tuple[str | None, list[str]]
     else:
         problem, names = f"there is no command {word!r}", list(COMMANDS)
     raise CommandError(problem, help=did_you_mean(word, names) or "`rpcgen --help` lists what there is")
+
+
+def _codec() -> str:
+    from rpcgen.runtime.wire.choice import codec_in_use
+
+    try:
+        return codec_in_use()
+    except RuntimeError as error:
+        raise CommandError(str(error)) from error
 
 
 def _run(command: str, words: list[str], console: Console) -> int:

@@ -14,6 +14,7 @@ import pytest
 import rpcgen as package
 from rpcgen import cli
 from rpcgen.cli.console import Console
+from rpcgen.runtime.wire.choice import codec_in_use
 from tests.cli.command import COMMAND, FAULTY, ONE_LINE, environment, rpcgen, write
 
 CASES: list[tuple[str, list[str], int, str, str]] = [
@@ -25,7 +26,7 @@ CASES: list[tuple[str, list[str], int, str, str]] = [
     ("compile help", ["compile", "--help"], 0, "Makes a Python module", ""),
     ("check help", ["check", "x.idl", "-h"], 0, "Reports what is wrong", ""),
     ("init help", ["init", "-h"], 0, "Writes a first interface", ""),
-    ("version", ["--version"], 0, f"rpcgen {package.__version__}\n", ""),
+    ("version", ["--version"], 0, f"rpcgen {package.__version__} ({codec_in_use()})\n", ""),
     (
         "unknown command",
         ["complie"],

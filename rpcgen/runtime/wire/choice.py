@@ -43,11 +43,15 @@ def choice() -> Choice:
             raise RuntimeError(
                 f"{NAME}=c, but the codec in C is not there: install rpcgen where a C compiler is ({error})"
             ) from error
-        return Choice(False, "the one in C was not built: no C compiler when rpcgen was installed")
+        return Choice(False, "the one in C is not built, for lack of a C compiler")
     return Choice(True)
 
 
 def codec_in_use() -> str:
-    """Gives the codec's name for people: ``C codec``, or ``Python codec`` and why."""
+    """Gives the codec's name for people: ``C codec``, or ``Python codec`` and why.
+
+    Raises:
+        RuntimeError: As ``choice``.
+    """
     native, why = choice()
-    return "C codec" if native else f"Python codec ({why})"
+    return "C codec" if native else f"Python codec: {why}"
