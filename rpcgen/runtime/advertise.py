@@ -31,23 +31,22 @@ def advertised(text: str) -> tuple[str, int | None]:
     if text.startswith("unix://"):
         return str(Address.parse(text)), None
     rest = text.removeprefix("tcp://")
-    host, port = rest, ""
     if rest.startswith("["):
-        host, _, port = rest.partition("]")
-        host = host[1:]
-        if port and not port.startswith(":"):
+        host, bracket, port = rest[1:].partition("]")
+        colon, port = port[:1], port[1:]
+        if not bracket or colon not in ("", ":"):
             host = ""
-        port = port[1:] or ("none" if port else "")
     elif rest.count(":") == 1:
-        host, _, port = rest.partition(":")
-        port = port or "none"
-    if port and (not port.isdecimal() or not 1 <= int(port) <= 65535):
-        raise ValueError(f"advertise={text!r}: {port!r} is no port; one is a number from 1 to 65535")
-    if host in _WILDCARDS or any(mark in host for mark in "/@[]?# \t\n"):
+        host, colon, port = rest.partition(":")
+    else:
+        host, colon, port = rest, "", ""
+    if host in _WILDCARDS or any(mark in host + port for mark in "/@[]?# \t\n"):
         raise ValueError(
             f"advertise={text!r} names no host that a client can call: give host, host:port or unix:///path"
         )
-    return host, int(port) if port else None
+    if colon and (not port.isdecimal() or not 1 <= int(port) <= 65535):
+        raise ValueError(f"advertise={text!r}: {port!r} is no port; one is a number from 1 to 65535")
+    return host, int(port) if colon else None
 
 
 def reachable(bound: Address, told: tuple[str, int | None] | None, registry: str) -> Address:

@@ -107,7 +107,6 @@ class Announcement:
         self._thread: threading.Thread | None = None
         # A signal handler may put into a SimpleQueue, whatever the thread it interrupts is at.
         self._asked: queue.SimpleQueue[collections.abc.Callable[[], None]] = queue.SimpleQueue()
-        self._withdrawn = threading.Event()
         self._confirmed = True
 
     def announce(self, bound: Address, intro: str, name: str = "rpcgen") -> Address:
@@ -166,9 +165,8 @@ class Announcement:
         return whole if len(whole.encode()) <= LARGEST else instance(None)
 
     def _places(self) -> str:
-        """Where the entries stand: the registry, and its paths if they are not all one service's."""
-        names = [service for service in self._services if service]
-        return f"{self.registry.url}" + (f" ({', '.join(names)})" if names else "")
+        """Where the entries stand: the registry, and the services that have names."""
+        return self.registry.url + _of(set(self._services))
 
     def wait(self, timeout: float) -> bool:
         """Waits until every entry stands; says, and logs, whether they do.
@@ -228,7 +226,10 @@ class Announcement:
             first()
             self._answer()
         if self._owned:
-            self.registry.close()
+            try:
+                self.registry.close()
+            except Exception:
+                _log.exception("closing %s failed", self.registry.url)
 
     def _answer(self) -> None:
         """Calls those who asked and have not been called."""

@@ -141,8 +141,6 @@ class Loop:
             Whether all calls ended in time. In a handler its own call does not count.
         """
         self.ask_to_stop(grace, after)
-        if self.is_mine():
-            return True  # a handler of its one connection, or of a signal
         if self.is_called():
             with self._lock:
                 self._askers += 1

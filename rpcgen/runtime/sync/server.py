@@ -232,7 +232,9 @@ class Server:
                 self._end()
             return True
         self._ask_to_stop(loop, grace)
-        if self._announcement is not None and not loop.is_mine():
+        if loop.is_mine():
+            return True  # it stops once this handler, of a call or of a signal, has returned
+        if self._announcement is not None:
             self._announcement.withdraw()
         done = loop.stop(grace, self._drain if grace else 0.0)
         if self._thread is not None and done:
