@@ -51,7 +51,13 @@ def test_an_interface_has_the_methods_asked_for(shape: Shape) -> None:
     assert sum("  rpc " in line for line in grpc_interface(shape, 20).splitlines()) == 20
 
 
-@pytest.mark.parametrize("name", ["compiler", "importing", "cold_start", "distributed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("compiler", "importing", "cold_start", "distributed", "registry"),
+        pytest.param("zookeeper", marks=pytest.mark.xdist_group("zookeeper")),
+    ],
+)
 def test_each_benchmark_runs(name: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "figures.json"
     assert frame.main([name, "--quick", "--output", str(output)]) == 0

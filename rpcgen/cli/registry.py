@@ -56,7 +56,7 @@ def run(words: typing.Sequence[str]) -> int:
     if arguments.data == "":
         raise CommandError("--data is empty", help="name a folder, or leave it out to keep entries in memory")
     port = arguments.port
-    if not (port.isascii() and port.isdecimal() and int(port) <= 65535):
+    if not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65535):
         raise CommandError(f"--port: {port!r} is no port", help="one is a number from 0 to 65535")
 
     from rpcgen.runtime.discovery.embedded.journal import FolderInUse

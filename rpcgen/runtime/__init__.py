@@ -23,6 +23,12 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.discovery.distributed import (
         DistributedChannel as DistributedChannel,
     )
+    from rpcgen.runtime.discovery.embedded.client import (
+        EmbeddedRegistry as EmbeddedRegistry,
+    )
+    from rpcgen.runtime.discovery.embedded.server import (
+        RegistryServer as RegistryServer,
+    )
     from rpcgen.runtime.discovery.hashing import (
         ConsistentHash as ConsistentHash,
     )
@@ -192,6 +198,8 @@ _HOMES = {
     "urls": ("connect",),
     "discovery.balancers": ("Balancer", "LeastLoaded", "Picker", "Random", "RoundRobin"),
     "discovery.distributed": ("DistributedChannel",),
+    "discovery.embedded.client": ("EmbeddedRegistry",),
+    "discovery.embedded.server": ("RegistryServer",),
     "discovery.hashing": ("ConsistentHash",),
     "discovery.health": ("Endpoint",),
     "discovery.static": ("StaticRegistry",),

@@ -37,6 +37,8 @@ TICK = 0.25
 STALL = 1.0
 """Seconds between two looks that are taken for a process that was stopped."""
 _SPARE_DESCRIPTORS = 64
+_BACKLOG = 4096
+"""After a restart everybody comes at once."""
 
 
 class RunningClock:
@@ -139,7 +141,7 @@ class RegistryServer:
             if self._state is _State.CLOSED:
                 raise RuntimeError("the registry is closed: make another")
             if self._state is _State.NEW:
-                listener = listen(self._wanted, 4096)
+                listener = listen(self._wanted, _BACKLOG)
                 journal: Journal | None = None
                 try:
                     if self._data is not None:
@@ -243,7 +245,9 @@ class RegistryServer:
             if self._state is _State.CLOSED:
                 end.set()
         connections = Connections(self._registrar, self._clock, self._most_connections())
-        server = await loop.create_server(lambda: Connection(connections), sock=self._listener)
+        server = await loop.create_server(
+            lambda: Connection(connections), sock=self._listener, backlog=_BACKLOG
+        )
         with _ending_on_signals(loop, end):
             if ready is not None:
                 ready()
