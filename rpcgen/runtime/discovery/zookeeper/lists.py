@@ -6,11 +6,13 @@ change costs one reading of the names, and one of each entry that is new.
 
 from __future__ import annotations
 
+import collections
 import logging
+import time
 import typing
 
 from rpcgen.runtime.discovery.zookeeper import layout
-from rpcgen.runtime.registry import Instance, Watch
+from rpcgen.runtime.registry import Instance, Snapshot, Watch
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -33,7 +35,12 @@ class ServiceList:
         self._url = url
         self._parent = parent
         self._wake = wake
-        self._known: dict[str, Instance | None] = {}
+        self._known: dict[str, Instance] = {}
+        """By the names of their nodes, in the order in which those were made."""
+        self._skipped: set[str] = set()
+        """The names of nodes that are no entries."""
+        self._addresses: collections.Counter[str] = collections.Counter()
+        """How many of the known have an address: mostly one."""
         self._stat: Stat | None = None
         self._is_stale = True
         self._is_live = False
@@ -93,12 +100,14 @@ class ServiceList:
         watches = self.watches
         anew = changed or not self._is_live
         self._is_live = True
-        instances: list[Instance] | None = None
-        for watch in watches:
-            if anew or watch not in self._told:
-                if instances is None:
-                    instances = [instance for instance in self._known.values() if instance is not None]
-                watch.found(instances)
+        waiting = [watch for watch in watches if anew or watch not in self._told]
+        if waiting:
+            instances = tuple(self._known.values())
+            for watch in waiting:
+                if len(self._addresses) == len(instances):
+                    watch.publish(Snapshot(instances, live=True, at=time.monotonic()))
+                else:
+                    watch.found(instances)
         self._told = watches
 
     def _changed(self, _: object) -> None:
@@ -115,23 +124,35 @@ class ServiceList:
                 self._changed(None)
             self._stat = None
             changed = bool(self._known)
-            self._known = {}
+            self._forget(list(self._known))
             return changed
         names, stat = listed
         if self._stat is not None and stat.born != self._stat.born:
             # Made anew, it counts from 0 again: old names can stand for new entries.
-            self._known = {}
-        before = self._known
-        current = layout.entries(names)
-        new = [name for name in current if name not in before]
-        read = {child.name: self._decode(child) for child in session.read(self._parent, new)}
-        self._known = {
-            name: before[name] if name in before else read[name]
-            for name in current
-            if name in before or name in read
-        }
+            self._forget(list(self._known))
+            self._skipped.clear()
+        current = set(names)
+        gone = self._known.keys() - current
+        new = layout.entries(current - self._known.keys() - self._skipped)
+        self._skipped &= current
+        read = [(child.name, self._decode(child)) for child in session.read(self._parent, new)]
+        # Nothing is known of what was not read to the end.
+        self._forget(gone)
+        for name, instance in read:
+            if instance is None:
+                self._skipped.add(name)
+            else:
+                self._known[name] = instance
+                self._addresses[instance.address] += 1
         self._stat = stat
-        return bool(read) or len(self._known) != len(before)
+        return bool(gone or read)
+
+    def _forget(self, names: collections.abc.Iterable[str]) -> None:
+        for name in names:
+            address = self._known.pop(name).address
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
 
     def _decode(self, child: Child) -> Instance | None:
         try:

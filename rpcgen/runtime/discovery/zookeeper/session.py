@@ -11,35 +11,21 @@ import collections
 import contextlib
 import enum
 import functools
-import logging
+import itertools
 import threading
 import time
 import typing
 
 import msgspec
 
-from rpcgen.runtime.discovery.zookeeper.probe import Answer, connect, probe
-
-try:
-    import kazoo.client
-    import kazoo.exceptions as zk
-    import kazoo.handlers.threading
-    import kazoo.security
-    from kazoo.protocol.states import KazooState
-except ImportError as error:
-    raise ImportError('zk:// needs the package kazoo: pip install "rpcgen[zookeeper]"') from error
+from rpcgen.runtime.discovery.zookeeper.client import Handler, KazooLog, KazooState, make, zk
+from rpcgen.runtime.discovery.zookeeper.probe import Answer, probe
 
 if typing.TYPE_CHECKING:
     import collections.abc
-    import socket
     import ssl
 
     from rpcgen.runtime.discovery.zookeeper.settings import Settings
-
-_log = logging.getLogger("rpcgen.zookeeper")
-
-CONNECT = 2.0
-"""Seconds for a connection to come about: closing waits as long at most."""
 
 GRACE = 1.0
 """Seconds that ZooKeeper has to confirm the end of a session."""
@@ -115,71 +101,6 @@ class Child(typing.NamedTuple):
     stat: Stat | None
 
 
-class _Handler(kazoo.handlers.threading.SequentialThreadingHandler):  # type: ignore[misc]
-    """kazoo's way to threads and sockets, where connecting is bounded and can be broken off."""
-
-    def __init__(self, context: ssl.SSLContext | None) -> None:
-        super().__init__()
-        self._context = context
-        self._socket: socket.socket | None = None
-        self._is_aborted = False
-
-    def create_connection(
-        self, address: tuple[str, int], timeout: float = CONNECT, hostname: str = "", **_: object
-    ) -> socket.socket:
-        self._refuse_aborted()
-        connection = connect(address, hostname or address[0], min(timeout, CONNECT), self._context)
-        self._socket = connection
-        try:
-            self._refuse_aborted()
-        except ConnectionAbortedError:
-            connection.close()
-            raise
-        return connection
-
-    def select(self, readers: typing.Any, *others: typing.Any) -> typing.Any:
-        # What TLS has already read makes no descriptor readable.
-        pending = [reader for reader in readers if getattr(reader, "pending", int)()]
-        if pending:
-            return pending, [], []
-        return super().select(readers, *others)
-
-    def abort(self) -> None:
-        """Ends the connection and refuses to make another."""
-        import socket
-
-        self._is_aborted = True
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                # Past TLS, which would want the other side's word.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-    def abandon(self) -> None:
-        """In a forked child: leaves the parent's threads alone at the end of the process."""
-        import atexit
-
-        atexit.unregister(self.stop)
-
-    def _refuse_aborted(self) -> None:
-        if self._is_aborted:
-            raise ConnectionAbortedError("the registry is being closed")
-
-
-class _KazooLog(logging.LoggerAdapter[logging.Logger]):
-    """kazoo's own lines, as debug ones: it complains at each attempt, we once.
-
-    The session's length as ZooKeeper grants it is told in one of them and nowhere else.
-    """
-
-    granted: float | None = None
-
-    def log(self, level: int, msg: object, *args: object, **kwargs: typing.Any) -> None:
-        if str(msg).startswith("Session created") and len(args) > 2 and isinstance(args[2], int):
-            self.granted = args[2] / 1000
-        if level >= logging.INFO:
-            super().log(logging.DEBUG, msg, *args, **kwargs)
-
-
 class Session:
     """A client of ZooKeeper that is replaced where kazoo's would never connect again.
 
@@ -199,8 +120,8 @@ class Session:
         self._wake = wake
         self._lock = threading.Lock()
         self._client: typing.Any = None
-        self._handler: _Handler | None = None
-        self._kazoo_log = _KazooLog(_log)
+        self._handler: Handler | None = None
+        self._log = KazooLog()
         self._is_closing = threading.Event()
         self._seen = time.monotonic()
         self.opened = 0.0
@@ -212,7 +133,7 @@ class Session:
     @property
     def timeout(self) -> float:
         """Seconds of a session: as granted, before that as asked for."""
-        return self._kazoo_log.granted or self._settings.timeout
+        return self._log.granted or self._settings.timeout
 
     @property
     def id(self) -> int:
@@ -239,20 +160,8 @@ class Session:
     def open(self) -> None:
         """Begins to connect, for as long as it takes; a client that was there before is ended."""
         self._end()
-        handler = _Handler(self._context)
-        settings = self._settings
-        client = kazoo.client.KazooClient(
-            ",".join(settings.hosts),
-            timeout=settings.timeout,
-            handler=handler,
-            logger=self._kazoo_log,
-            auth_data=[("digest", f"{settings.user}:{settings.password}")] if settings.user else None,
-            default_acl=[*kazoo.security.CREATOR_ALL_ACL, *kazoo.security.READ_ACL_UNSAFE]
-            if settings.user
-            else None,
-            # kazoo's own default grows to an hour.
-            connection_retry={"max_tries": -1, "delay": 0.05, "max_delay": 0.5},
-        )
+        handler = Handler(self._context)
+        client = make(self._settings, handler, self._log)
         with self._lock:
             self._client, self._handler = client, handler
             self.state = State.CONNECTING
@@ -324,22 +233,28 @@ class Session:
 
     def read(self, parent: str, names: collections.abc.Iterable[str]) -> collections.abc.Iterator[Child]:
         """Reads children, many at once; gives those that are there, in order."""
-        asked: collections.deque[tuple[str, typing.Any]] = collections.deque()
-        for name in names:
-            asked.append((name, self._ask("get", f"{parent}/{name}")))
-            if len(asked) == WINDOW:
-                yield from self._child(*asked.popleft())
-        while asked:
-            yield from self._child(*asked.popleft())
+        left = iter(names)
+        earlier: list[tuple[str, typing.Any]] = []
+        while True:
+            some = itertools.islice(left, WINDOW // 2)
+            asked = [(name, self._ask("get", f"{parent}/{name}")) for name in some]
+            yield from self._children(earlier)
+            if not asked:
+                break
+            earlier = asked
 
-    def _child(self, name: str, result: typing.Any) -> collections.abc.Iterator[Child]:
-        try:
-            data, stat = self._answer(result)
-            yield Child(name, data, Stat.of(stat))
-        except zk.NoNodeError:
-            pass
-        except zk.NoAuthError:
-            yield Child(name, b"", None)
+    def _children(self, asked: list[tuple[str, typing.Any]]) -> collections.abc.Iterator[Child]:
+        # Answers come in order: woken once for all, this thread does not take turns with kazoo's.
+        for _, result in asked[-1:]:
+            self._wait(result)
+        for name, result in asked:
+            try:
+                data, stat = self._answer(result)
+                yield Child(name, data, Stat.of(stat))
+            except zk.NoNodeError:
+                pass
+            except zk.NoAuthError:
+                yield Child(name, b"", None)
 
     def _do(self, operation: str, path: str, *arguments: object, **options: object) -> typing.Any:
         try:
@@ -357,10 +272,13 @@ class Session:
             raise Away
         return getattr(self._client, f"{operation}_async")(path, *arguments, **options)
 
-    def _answer(self, result: typing.Any) -> typing.Any:
-        while not result.wait(_SLICE):
+    def _wait(self, result: typing.Any) -> None:
+        while not (result.ready() or result.wait(_SLICE)):
             if self.state is not State.CONNECTED or self._is_closing.is_set():
                 raise Away
+
+    def _answer(self, result: typing.Any) -> typing.Any:
+        self._wait(result)
         try:
             return result.get_nowait()
         except (zk.NoNodeError, zk.NodeExistsError, zk.NoAuthError):

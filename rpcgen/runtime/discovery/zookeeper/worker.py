@@ -28,7 +28,7 @@ _log = logging.getLogger("rpcgen")
 LOST_AFTER = 1.0
 """Seconds without a connection before anybody is told: it mostly comes back sooner."""
 
-PROBE = 2.0
+PROBE = 1.0
 """Seconds between questions why there is no connection."""
 
 _RETRY = 3.0
@@ -186,7 +186,7 @@ class Worker:
         if self.problem:
             for thing in things:
                 thing.lost(self.problem)
-        return PROBE / 4
+        return PROBE / 2
 
     def _diagnose(self, now: float, away: float) -> None:
         session = self.session
