@@ -117,12 +117,14 @@ class Service:
         """Takes a snapshot of the registry, on its thread."""
         self._problem = "" if snapshot.live else snapshot.problem
         if not snapshot.live:
-            # What is known stays. If nothing is, the cache must do.
-            if not snapshot.at:
+            # What is known stays. If nothing is, an old list must do: the registry's, or the cache's.
+            if not self._heard.is_set() and snapshot.instances:
+                self._take([instance for instance in snapshot.instances if self._is_usable(instance)])
+            elif not snapshot.at:
                 self._live_from_cache()
             return
         instances = [instance for instance in snapshot.instances if self._is_usable(instance)]
-        self._seen = (snapshot.at, len(instances))
+        self._seen = (snapshot.at, len(snapshot.instances))
         self._take(instances)
         if self._cache is not None:
             self._cache.save(self.name, instances)
@@ -235,7 +237,7 @@ class Service:
                 f"{f'does not answer: {self._problem}' if self._problem else 'has not answered yet'}; {hint}"
             )
         at, count = self._seen
-        seen = f"{count} servers, none of which can be reached" if count else "none"
+        seen = f"{count}, none of which has an address to call" if count else "none"
         problem = f"; since then it does not answer: {self._problem}" if self._problem else ""
         return NoServers(
             f"no server of {of} is registered at {url} ({place}): "

@@ -13,7 +13,7 @@ import pytest
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.discovery import distributed
-from rpcgen.runtime.registry import Instance
+from rpcgen.runtime.registry import Changed, Instance, Snapshot, Watch
 from tests.runtime.discovery.fleet import (
     EchoAgainProtocol,
     Fleet,
@@ -526,6 +526,33 @@ def test_what_is_listed_but_no_address_is_ignored() -> None:
         for _ in range(10):
             stub.run("count")
         assert fleet.calls(0) == 10
+
+
+def test_a_list_without_addresses_says_so() -> None:
+    registry = MemoryRegistry()
+    registry.set("", Instance("unix:///" + "a" * 200, 0))
+    with (
+        rpc.DistributedChannel(registry) as channel,
+        pytest.raises(rpc.NoServers, match="it listed 1, none of which has an address to call, 0"),
+    ):
+        services.ClientStub(channel).divide(1)
+
+
+class Remembering(MemoryRegistry):
+    """Cannot be reached, and gives what it knew."""
+
+    def watch(self, service: str, on_change: Changed | None = None) -> Watch:
+        watch = Watch(on_change, lambda: None)
+        watch.publish(Snapshot(tuple(self.known), live=False, problem="away", at=1.0))
+        return watch
+
+    known: typing.ClassVar[list[Instance]] = []
+
+
+def test_an_old_list_is_better_than_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Fleet(1) as fleet, rpc.DistributedChannel(Remembering()) as channel:
+        monkeypatch.setattr(Remembering, "known", [fleet.instance(0)])
+        assert services.ClientStub(channel).divide(4, 2) == 2.0
 
 
 def test_closing_ends_running_calls_and_starts_none() -> None:
