@@ -73,8 +73,8 @@ def registry() -> typing.Iterator[tuple[int, int]]:
 
 def cpu(process: int) -> float:
     """Seconds of processor time that a process has used."""
-    fields = pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    # Linux's clock of another process (clock_getcpuclockid): /proc counts in hundredths.
+    return time.clock_gettime((~process << 3) | 2)
 
 
 def memory(process: int) -> float:
