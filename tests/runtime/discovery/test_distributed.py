@@ -81,6 +81,16 @@ def test_nothing_is_asked_before_the_first_call() -> None:
         assert fleet.registry.log == ["watch "]
 
 
+def test_a_usual_call_takes_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Fleet(1) as fleet, fleet.channel() as channel:
+        stub = services.ClientStub(channel)
+        stub.divide(1)
+        with monkeypatch.context() as without:
+            without.setattr(channel, "_lock", None)
+            without.setattr(service(channel), "_lock", None)
+            assert stub.divide(4, 2) == 2.0
+
+
 def test_each_method_goes_to_its_service() -> None:
     class PingProtocol(rpc.MessageProtocol[str]):
         name = "Directory.ping"
