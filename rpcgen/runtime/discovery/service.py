@@ -232,10 +232,10 @@ class Service:
         of = f"service {self.name}" if self.name else "the file's own service"
         hint = f"is a server registered? rpcgen ls {url}"
         if self._seen is None:
-            return NoServers(
-                f"nothing is known of {of} at {url} ({place}): the registry "
-                f"{f'does not answer: {self._problem}' if self._problem else 'has not answered yet'}; {hint}"
+            problem = (
+                f"does not answer: {self._problem}" if self._problem else f"has not answered yet; {hint}"
             )
+            return NoServers(f"nothing is known of {of} at {url} ({place}): the registry {problem}")
         at, count = self._seen
         seen = f"{count}, none of which has an address to call" if count else "none"
         problem = f"; since then it does not answer: {self._problem}" if self._problem else ""
