@@ -20,7 +20,16 @@ from benchmarks.figures import Figure, table
 HERE = pathlib.Path(__file__).resolve().parent
 NAMES = [
     name
-    for name in ("compiler", "importing", "cold_start", "codec", "calls", "distributed", "registry", "zookeeper")
+    for name in (
+        "compiler",
+        "importing",
+        "cold_start",
+        "codec",
+        "calls",
+        "distributed",
+        "registry",
+        "zookeeper",
+    )
     if (HERE / f"{name}.py").is_file()
 ]
 PEERS = ("thriftpy2", "grpcio", "msgspec")

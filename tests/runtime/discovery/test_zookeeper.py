@@ -138,6 +138,17 @@ def test_what_withdraws_before_it_stands_never_stands(
     assert b'"port":1' in operator.get(f"{root}/{name}")[0]
 
 
+def test_withdrawing_ends_all_waiting() -> None:
+    with open_registry("zk://127.0.0.1:1/rpc") as registry:
+        registration = registry.register("", ONE)
+        waiting = threading.Thread(target=registration.wait, args=(None,))
+        waiting.start()
+        assert not registration.close(0.01)
+        waiting.join(PATIENCE)
+        assert not waiting.is_alive()
+        assert not registration.wait(None)
+
+
 def test_watches_of_one_service_share_a_list_and_end_one_by_one(registry: ZooKeeperRegistry) -> None:
     first = registry.watch("")
     assert first.wait(PATIENCE)

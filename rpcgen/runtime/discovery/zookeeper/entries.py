@@ -55,6 +55,7 @@ class ZooKeeperRegistration(Registration):
         self._born = instance.started or time.time()
         self._stage = _Stage.WANTED
         self._stands = threading.Event()
+        """Set while the entry stands, and once it is wanted no more: then there is nothing to wait for."""
         self._gone = threading.Event()
         self._node: str | None = None
         self._session = 0
@@ -77,21 +78,23 @@ class ZooKeeperRegistration(Registration):
         return self._stage is _Stage.GONE
 
     def wait(self, timeout: float | None) -> bool:
-        return self._stage is _Stage.WANTED and self._stands.wait(timeout)
+        if self._stage is _Stage.WANTED:
+            self._stands.wait(timeout)
+        return self.is_registered
 
     def close(self, timeout: float = 2.0) -> bool:
         if self._stage is _Stage.ABANDONED:
             return False
         if self._stage is _Stage.WANTED:
             self._stage = _Stage.WITHDRAWN
-        self._stands.clear()
+        self._stands.set()
         self._changed()
         return self._gone.wait(timeout)
 
     def end(self) -> None:
         """The session is closed, and the node with it."""
         self._stage = _Stage.GONE
-        self._stands.clear()
+        self._stands.set()
         self._gone.set()
 
     def abandon(self) -> None:

@@ -12,6 +12,7 @@ import contextlib
 import enum
 import functools
 import itertools
+import logging
 import threading
 import time
 import typing
@@ -26,6 +27,8 @@ if typing.TYPE_CHECKING:
     import ssl
 
     from rpcgen.runtime.discovery.zookeeper.settings import Settings
+
+_log = logging.getLogger("rpcgen")
 
 GRACE = 1.0
 """Seconds that ZooKeeper has to confirm the end of a session."""
@@ -319,7 +322,9 @@ class Session:
         patience.start()
         try:
             client.stop()
+            client.close()
+        except zk.KazooException as problem:
+            _log.warning("%s: the connection did not end: %s", self._settings.url, problem)
         finally:
             patience.cancel()
             patience.join()
-        client.close()

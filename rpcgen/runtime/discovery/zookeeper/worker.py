@@ -31,6 +31,9 @@ LOST_AFTER = 1.0
 PROBE = 1.0
 """Seconds between questions why there is no connection."""
 
+PATIENCE = 15.0
+"""Seconds that closing may take: only a watcher that waits, or a resolver of names, takes as long."""
+
 _RETRY = 3.0
 """Seconds before something that ZooKeeper refused is tried again."""
 
@@ -101,7 +104,11 @@ class Worker:
         self.session.interrupt()
         self.wake()
         if threading.current_thread() is not self._thread:
-            self._thread.join()
+            self._thread.join(PATIENCE)
+            if self._thread.is_alive():
+                _log.warning(
+                    "%s: its thread is still busy after %g s, and is left alone", self._url, PATIENCE
+                )
 
     def _run(self) -> None:
         wait: float | None = 0.0
@@ -163,6 +170,9 @@ class Worker:
         try:
             thing.reconcile(self.session)
             thing.problem = ""
+        except Away:
+            thing.due = 0.0
+            raise
         except Refused as refused:
             problem = str(refused)
             if thing.problem != problem:
