@@ -178,9 +178,12 @@ class Channel:
                         and isinstance(result, RemoteFault)
                         and result.code is FaultCode.UNAVAILABLE
                     ):
-                        # A server that is full says so unasked and closes.
+                        # A server that is full says so unasked and closes; one that ends refuses old
+                        # connections, and another may be in its place.
                         self._drop(connection)
-                        raise Unavailable(result.message) from result
+                        if connection.fresh or self._closed:
+                            raise Unavailable(result.message) from result
+                        continue
                     connection.fresh = False
                     self._idle.append(connection)
                     if self._closed or len(self._idle) > 1:

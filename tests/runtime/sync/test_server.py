@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import itertools
 import logging
 import os
 import random
 import sys
 import threading
-import time
 import typing
 
 import pytest
@@ -355,20 +353,3 @@ def test_a_shutdown_from_another_thread_ends_serve(kind: Kind) -> None:
         assert server.shutdown() is True
     serving.join(10)
     assert not serving.is_alive()
-
-
-def test_calls_sent_ahead_are_answered_while_it_drains(handlers: services.Handlers) -> None:
-    with (
-        services.ThreadServer("127.0.0.1", 0, handlers) as server,
-        raw.connection(server.port) as sock,
-        concurrent.futures.ThreadPoolExecutor() as pool,
-    ):
-        wait = services.WaitProtocol().args_encode(1)
-        sock.sendall(wait + raw.CALL * 3)
-        assert handlers.entered.acquire(timeout=10)
-        ending = pool.submit(server.shutdown, 10)
-        while server._dispatcher.serving:
-            time.sleep(0.001)
-        handlers.go_on.set()
-        assert raw.to_the_end(sock) == services.WaitProtocol().result_encode(1) + raw.RETURNED * 3
-        assert ending.result(10) is True
