@@ -16,7 +16,7 @@ BIN := .venv/bin/python
 TEST := HYPOTHESIS_PROFILE=$(PROFILE) $(BIN) -m pytest -n $(WORKERS) --dist loadgroup
 COVERED := rpcgen/compiler rpcgen/runtime/wire
 
-.PHONY: help setup demo demo-zk test suite zookeeper check soak coverage bench peers generate format lock dist clean
+.PHONY: help sanitize hammer setup demo demo-zk test suite zookeeper check soak coverage bench peers generate format lock dist clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

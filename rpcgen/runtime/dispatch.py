@@ -109,23 +109,34 @@ class Dispatcher:
                 return encode_fault(FaultCode.BAD_REQUEST, str(error))
             try:
                 value = handler(*args)
+            except BaseException as error:
+                return failed(error)
+            return returned(value)
+
+        def failed(error: BaseException) -> bytes:
+            try:
+                raise error
             except KeyboardInterrupt:
                 raise  # the user's, who wants the server to end
-            except RemoteException as error:
+            except RemoteException as declared:
                 try:
-                    raised = codec.encode_raised(error, limits)
+                    raised = codec.encode_raised(declared, limits)
                 except EncodeError:
                     return _internal(name, "raised what does not fit its type")
                 return _internal(name, "raised what it does not declare") if raised is None else raised
             except BaseException:
                 # SystemExit too: a library that gives up must not end the server.
                 return _internal(name, "failed")
+            finally:
+                del error  # its traceback holds this frame
+
+        def returned(value: object) -> bytes:
             try:
                 return codec.encode_reply(value, limits)
             except EncodeError:
                 return _internal(name, "returned what does not fit its type")
 
-        return answer
+        return codec.answer(handler, limits, answer, failed, returned)
 
     def _unknown(self, name: str) -> str:
         import difflib

@@ -41,6 +41,15 @@ class Method:
     def decode_reply(self, data: bytes, limits: Limits = ...) -> typing.Any: ...
     def quick_reply(self, data: bytes, limits: Limits = ...) -> typing.Any: ...
     def reply_scan(self, limits: Limits = ...) -> ReplyScan: ...
+    def answer(
+        self,
+        handler: collections.abc.Callable[..., object],
+        limits: Limits,
+        whole: collections.abc.Callable[[bytes], bytes],
+        failed: collections.abc.Callable[[BaseException], bytes],
+        returned: collections.abc.Callable[[object], bytes],
+        /,
+    ) -> collections.abc.Callable[[bytes], bytes] | None: ...
 
 class ReplyScan:
     @property

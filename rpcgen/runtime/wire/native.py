@@ -34,6 +34,7 @@ from rpcgen.runtime.wire.types import height, is_message_only, is_union, resolve
 
 if typing.TYPE_CHECKING:
     import collections.abc
+    import types
 
     from rpcgen.runtime.wire.codec import ReferenceCodec
 
@@ -176,11 +177,22 @@ def _is_plain_message(cls: typing.Any) -> bool:
         return False
     if hasattr(cls, "message") or cls.__init__ is RemoteException.__init__:
         return not hasattr(cls, "message")
-    ours, its = _Generated.__init__.__code__, getattr(cls.__init__, "__code__", None)
+    function: typing.Any = cls.__init__
     return (
-        its is not None
+        hasattr(function, "__code__")
         and cls.__bases__ == (RemoteException,)
-        and (its.co_code, its.co_consts, its.co_names, its.co_freevars, its.co_flags, its.co_argcount)
-        == (ours.co_code, ours.co_consts, ours.co_names, ours.co_freevars, ours.co_flags, ours.co_argcount)
-        and cls.__init__.__closure__[0].cell_contents is cls
+        and _doing(function.__code__) == _doing(_Generated.__init__.__code__)
+        and function.__closure__[0].cell_contents is cls
+    )
+
+
+def _doing(code: types.CodeType) -> tuple[object, ...]:
+    nested = 0x10  # where it was defined, which does not matter
+    return (
+        code.co_code,
+        code.co_consts,
+        code.co_names,
+        code.co_freevars,
+        code.co_argcount,
+        code.co_flags & ~nested,
     )

@@ -22,8 +22,11 @@ if typing.TYPE_CHECKING:
     import collections.abc
 
     from rpcgen.runtime.errors import FaultCode, RemoteException
+    from rpcgen.runtime.wire import _codec
     from rpcgen.runtime.wire.limits import Limits
     from rpcgen.runtime.wire.scan import AnyReplyScan
+
+    Answer: typing.TypeAlias = collections.abc.Callable[[bytes], bytes]
 
     Function: typing.TypeAlias = collections.abc.Callable[..., typing.Any]
 
@@ -59,6 +62,8 @@ class MethodCodec(ReferenceCodec):
     See ``ReferenceCodec`` for the arguments, and for what its methods promise: they are the same.
     """
 
+    _method: _codec.Method | None
+
     # Each of these is replaced in the instance by the function that does it.
 
     def encode_call(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -88,6 +93,26 @@ class MethodCodec(ReferenceCodec):
     def reply_scan(self, limits: Limits = DEFAULT_LIMITS) -> AnyReplyScan:
         return self._own("reply_scan")(limits)  # type: ignore[no-any-return]
 
+    def answer(
+        self,
+        handler: collections.abc.Callable[..., object],
+        limits: Limits,
+        whole: Answer,
+        failed: collections.abc.Callable[[BaseException], bytes],
+        returned: collections.abc.Callable[[object], bytes],
+    ) -> Answer:
+        """Gives what turns the arguments of a call into its reply.
+
+        Args:
+            handler: Called with the arguments.
+            limits: For both.
+            whole: Does all of it; what the C codec does not expect in arguments is left to it.
+            failed: Gives the reply to an exception that is not plainly a declared one.
+            returned: Gives the reply to a value that may not fit.
+        """
+        made = self._made() if native else None
+        return (made and made.answer(handler, limits, whole, failed, returned)) or whole
+
     def source(self) -> str:
         """Gives the Python source that this method's messages are compiled to, for reading."""
         from rpcgen.runtime.wire import compiled
@@ -99,21 +124,24 @@ class MethodCodec(ReferenceCodec):
         function: Function | None = self.__dict__.get(message)
         if function is not None:
             return function
-        if native and "_uses" not in self.__dict__:
-            try:
-                return self._native(message)
-            except RecursionError:
-                pass  # types nested too deeply to be walked
+        if native:
+            made = self._made()
+            if made is not None:
+                for kind in MESSAGES:
+                    self.__dict__[kind] = getattr(made, kind)
+                return typing.cast("Function", self.__dict__[message])
         return self._compiled(message)
 
-    def _native(self, message: str) -> Function:
-        from rpcgen.runtime.wire import native
+    def _made(self) -> _codec.Method | None:
+        """Gives the method's part of the C codec; None if its types are nested too deeply to be walked."""
+        if "_method" not in self.__dict__:
+            from rpcgen.runtime.wire import native
 
-        made = native.method(self, tuple(self._reference(kind) for kind in MESSAGES))
-        for kind in MESSAGES:
-            self.__dict__[kind] = getattr(made, kind)
-        function: Function = getattr(made, message)
-        return function
+            try:
+                self._method = native.method(self, tuple(self._reference(kind) for kind in MESSAGES))
+            except RecursionError:
+                self._method = None
+        return self._method
 
     def _compiled(self, message: str) -> Function:
         uses: dict[str, int] = self.__dict__.setdefault("_uses", {})

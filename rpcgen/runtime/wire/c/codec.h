@@ -111,7 +111,7 @@ typedef struct {
     PyObject *default_;   /* stands for an argument that is left out */
     PyObject *limits;     /* those of whoever gives none */
     Bounds bounds;        /* the same */
-    PyTypeObject *scan;
+    PyTypeObject *scan, *answer;
     Py_ssize_t sizes[3];  /* of the last call, reply, raised exception: room for the next */
 } Method;
 
@@ -133,6 +133,7 @@ typedef struct {
     PyTypeObject *shape;
     PyTypeObject *method;
     PyTypeObject *scan;
+    PyTypeObject *answer;
 } State;
 
 /* Each gives -1 or NULL where the reference must decide. */
@@ -146,9 +147,19 @@ int read_fields(Reader *reader, const Shape *shape, PyObject **values, bool argu
 typedef enum { CALL, ARGUMENTS, REPLY, RAISED, RESULT, QUICK, SCAN } Message;
 PyObject *ask(Method *method, Message message, PyObject *value, PyObject *limits);
 
+/* What answer.c needs of method.c: room for small messages on the stack, a message begun and finished. */
+#define SMALL 1024
+int begin(Writer *writer, uint8_t *small, Py_ssize_t expected, int room);
+PyObject *finished(Writer *writer, Py_ssize_t *size);
+int parse_limits(PyObject *limits, Bounds *bounds);
+int write_reply(Writer *writer, const Method *method, PyObject *value);
+int write_raised(Writer *writer, const Method *method, PyObject *exception);
+
+PyObject *answer_new(Method *method, PyObject *const *args, Py_ssize_t count);
+
 PyObject *scan_new(Method *method, PyObject *limits, const Bounds *bounds);
 
-extern PyType_Spec shape_spec, method_spec, scan_spec;
+extern PyType_Spec shape_spec, method_spec, scan_spec, answer_spec;
 
 /* Where a writer stood: what follows can be measured, or taken back. */
 static inline Py_ssize_t written(const Writer *writer) { return writer->at - writer->begin; }

@@ -3,9 +3,6 @@
 
 #include "codec.h"
 
-/* On the stack, for the messages that most calls are. */
-#define SMALL 1024
-
 PyObject *ask(Method *method, Message message, PyObject *value, PyObject *limits)
 {
     if (PyErr_Occurred()) {
@@ -31,7 +28,7 @@ static int as_bound(PyObject *limits, Py_ssize_t place, int64_t *bound)
 }
 
 /* -1 where the limits are none that this can count with. */
-static int parse_limits(PyObject *limits, Bounds *bounds)
+int parse_limits(PyObject *limits, Bounds *bounds)
 {
     int64_t message, items, nesting;
     if (!PyTuple_Check(limits) || PyTuple_GET_SIZE(limits) < 4)
@@ -69,7 +66,7 @@ static int parse(
     return 0;
 }
 
-static int begin(Writer *writer, uint8_t *small, Py_ssize_t expected, int room)
+int begin(Writer *writer, uint8_t *small, Py_ssize_t expected, int room)
 {
     writer->room = room;
     writer->bytes = NULL;
@@ -79,7 +76,7 @@ static int begin(Writer *writer, uint8_t *small, Py_ssize_t expected, int room)
     return expected > SMALL - 32 ? write_room(writer, expected + 32) : 0;
 }
 
-static PyObject *finished(Writer *writer, Py_ssize_t *size)
+PyObject *finished(Writer *writer, Py_ssize_t *size)
 {
     *size = written(writer);
     if (writer->bytes == NULL)
@@ -123,6 +120,30 @@ slow:
     return ask(method, CALL, value, limits);
 }
 
+/* The whole reply that returns a value. */
+int write_reply(Writer *writer, const Method *method, PyObject *value)
+{
+    if (have_room(writer, 2) < 0)
+        return -1;
+    *writer->at++ = 1;
+    if (method->optional)
+        *writer->at++ = value != Py_None;
+    if (method->result == NULL)
+        return value == Py_None ? 0 : -1;
+    return method->optional && value == Py_None ? 0 : write_value(writer, method->result, value);
+}
+
+/* The whole reply that raises an exception of exactly a declared class. */
+int write_raised(Writer *writer, const Method *method, PyObject *exception)
+{
+    PyObject *number = PyDict_GetItemWithError(method->raised, (PyObject *)Py_TYPE(exception));
+    long kind = number ? PyLong_AsLong(number) : -1;
+    if (kind < 2 || kind > 255 || kind - 2 >= PyTuple_GET_SIZE(method->raises) || have_room(writer, 1) < 0)
+        return -1;
+    *writer->at++ = (uint8_t)kind;
+    return write_value(writer, (Shape *)PyTuple_GET_ITEM(method->raises, kind - 2), exception);
+}
+
 static PyObject *encode_reply(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     PyObject *value, *limits;
@@ -132,18 +153,11 @@ static PyObject *encode_reply(Method *method, PyObject *const *args, Py_ssize_t 
     if (parse(args, count, names, "encode_reply", &value, &limits) < 0)
         return NULL;
     if (bounds_of(method, limits, &bounds) < 0 || begin(&writer, small, method->sizes[1], bounds.room) < 0
-        || have_room(&writer, 2) < 0)
-        goto slow;
-    *writer.at++ = 1;
-    if (method->optional)
-        *writer.at++ = value != Py_None;
-    if (method->result == NULL ? value != Py_None
-        : (!method->optional || value != Py_None) && write_value(&writer, method->result, value) < 0)
-        goto slow;
+        || write_reply(&writer, method, value) < 0) {
+        Py_XDECREF(writer.bytes);
+        return ask(method, REPLY, value, limits);
+    }
     return finished(&writer, &method->sizes[1]);
-slow:
-    Py_XDECREF(writer.bytes);
-    return ask(method, REPLY, value, limits);
 }
 
 static PyObject *encode_raised(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -154,19 +168,12 @@ static PyObject *encode_raised(Method *method, PyObject *const *args, Py_ssize_t
     uint8_t small[SMALL];
     if (parse(args, count, names, "encode_raised", &value, &limits) < 0)
         return NULL;
-    PyObject *number = PyDict_GetItemWithError(method->raised, (PyObject *)Py_TYPE(value));
-    long kind = number ? PyLong_AsLong(number) : -1;
-    if (kind < 2 || kind > 255 || kind - 2 >= PyTuple_GET_SIZE(method->raises)
-        || bounds_of(method, limits, &bounds) < 0
-        || begin(&writer, small, method->sizes[2], bounds.room) < 0 || have_room(&writer, 1) < 0)
-        goto slow;
-    *writer.at++ = (uint8_t)kind;
-    if (write_value(&writer, (Shape *)PyTuple_GET_ITEM(method->raises, kind - 2), value) < 0)
-        goto slow;
+    if (bounds_of(method, limits, &bounds) < 0 || begin(&writer, small, method->sizes[2], bounds.room) < 0
+        || write_raised(&writer, method, value) < 0) {
+        Py_XDECREF(writer.bytes);
+        return ask(method, RAISED, value, limits);
+    }
     return finished(&writer, &method->sizes[2]);
-slow:
-    Py_XDECREF(writer.bytes);
-    return ask(method, RAISED, value, limits);
 }
 
 static PyObject *decode_args(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -271,6 +278,7 @@ static int method_traverse(Method *method, visitproc visit, void *arg)
     Py_VISIT(method->default_);
     Py_VISIT(method->limits);
     Py_VISIT((PyObject *)method->scan);
+    Py_VISIT((PyObject *)method->answer);
     return 0;
 }
 
@@ -287,6 +295,7 @@ static void method_dealloc(Method *method)
     Py_XDECREF(method->default_);
     Py_XDECREF(method->limits);
     Py_XDECREF((PyObject *)method->scan);
+    Py_XDECREF((PyObject *)method->answer);
     type->tp_free(method);
     Py_DECREF(type);
 }
@@ -328,6 +337,7 @@ static PyObject *method_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     method->default_ = Py_NewRef(default_);
     method->limits = Py_NewRef(limits);
     method->scan = (PyTypeObject *)Py_NewRef((PyObject *)state->scan);
+    method->answer = (PyTypeObject *)Py_NewRef((PyObject *)state->answer);
     if (parse_limits(limits, &method->bounds) < 0) {
         Py_DECREF(method);
         return PyErr_Format(PyExc_TypeError, "these are no limits: %R", limits);
@@ -345,6 +355,8 @@ static PyMethodDef method_methods[] = {
     FUNCTION(decode_reply, "decode_reply(data, limits=…): what a whole reply says."),
     FUNCTION(quick_reply, "quick_reply(data, limits=…): the same if data is one whole reply, or UNDECIDED."),
     FUNCTION(reply_scan, "reply_scan(limits=…): finds out where a reply ends."),
+    {"answer", (PyCFunction)(void (*)(void))answer_new, METH_FASTCALL,
+     "answer(handler, limits, whole, failed, returned): what turns the arguments of a call into its reply."},
     {NULL},
 };
 

@@ -8,7 +8,9 @@ static int module_exec(PyObject *module)
     struct {
         PyTypeObject **type;
         PyType_Spec *spec;
-    } types[] = {{&state->shape, &shape_spec}, {&state->method, &method_spec}, {&state->scan, &scan_spec}};
+    } types[] = {
+        {&state->shape, &shape_spec}, {&state->method, &method_spec}, {&state->scan, &scan_spec},
+        {&state->answer, &answer_spec}};
     for (size_t index = 0; index < sizeof types / sizeof *types; index++) {
         *types[index].type = (PyTypeObject *)PyType_FromModuleAndSpec(module, types[index].spec, NULL);
         if (*types[index].type == NULL || PyModule_AddType(module, *types[index].type) < 0)
@@ -23,6 +25,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT((PyObject *)state->shape);
     Py_VISIT((PyObject *)state->method);
     Py_VISIT((PyObject *)state->scan);
+    Py_VISIT((PyObject *)state->answer);
     return 0;
 }
 
@@ -32,6 +35,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->shape);
     Py_CLEAR(state->method);
     Py_CLEAR(state->scan);
+    Py_CLEAR(state->answer);
     return 0;
 }
 

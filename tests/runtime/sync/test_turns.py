@@ -1,0 +1,252 @@
+"""A connection's turns, in C and in Python: what is told when something is not as usual."""
+
+from __future__ import annotations
+
+import collections.abc
+import errno
+import os
+import signal
+import socket
+import threading
+import typing
+
+import pytest
+
+from rpcgen.runtime.sync import turns
+from rpcgen.runtime.sync.dial import set_timeout
+
+Exchange: typing.TypeAlias = collections.abc.Callable[[int, bytes], bytes | tuple[int, int]]
+Pair: typing.TypeAlias = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture(params=["c", "python"])
+def exchange(request: pytest.FixtureRequest) -> Exchange:
+    if request.param == "python":
+        return turns._exchange
+    if turns.serve is None:
+        pytest.skip("the turns in C are not built, or not chosen")
+    return turns.exchange
+
+
+@pytest.fixture
+def serve() -> typing.Any:
+    if turns.serve is None:
+        pytest.skip("the turns in C are not built, or not chosen")
+    return turns.serve
+
+
+@pytest.fixture
+def pair() -> collections.abc.Iterator[Pair]:
+    one, other = socket.socketpair()
+    with one, other:
+        for each in (one, other):
+            set_timeout(each, socket.SO_RCVTIMEO, 5)
+        yield one, other
+
+
+def message(name: bytes, block: bytes = b"") -> bytes:
+    return len(name).to_bytes(4, "big") + name + len(block).to_bytes(4, "big") + block
+
+
+class Served:
+    serving: object = True
+
+
+def test_a_message_and_what_comes_back(exchange: Exchange, pair: Pair) -> None:
+    one, other = pair
+    other.send(b"back")
+    assert exchange(one.fileno(), b"there") == b"back"
+    assert other.recv(10) == b"there"
+
+
+def test_no_more_than_one_receive(exchange: Exchange, pair: Pair) -> None:
+    one, other = pair
+    other.send(bytes(turns.ROOM + 5))
+    assert exchange(one.fileno(), b"there") == bytes(turns.ROOM)
+    assert one.recv(100) == bytes(5)
+
+
+def test_the_end_of_the_connection(exchange: Exchange, pair: Pair) -> None:
+    one, other = pair
+    other.shutdown(socket.SHUT_WR)
+    assert exchange(one.fileno(), b"there") == b""
+
+
+def test_no_reply_in_time(exchange: Exchange, pair: Pair) -> None:
+    one, _ = pair
+    set_timeout(one, socket.SO_RCVTIMEO, 0.01)
+    assert exchange(one.fileno(), b"there") == (5, errno.EAGAIN)
+
+
+def test_a_broken_connection(exchange: Exchange, pair: Pair) -> None:
+    one, other = pair
+    other.close()
+    assert exchange(one.fileno(), b"there") == (0, errno.EPIPE)
+
+
+def test_no_connection_at_all(exchange: Exchange) -> None:
+    assert exchange(-1, b"there") == (0, errno.EBADF)
+
+
+def test_a_message_that_finds_no_room(exchange: Exchange, pair: Pair) -> None:
+    one, _ = pair
+    set_timeout(one, socket.SO_SNDTIMEO, 0.01)
+    long = bytes(8 << 20)
+    sent = exchange(one.fileno(), long)
+    assert isinstance(sent, tuple)
+    assert 0 < sent[0] < len(long)
+    assert sent[1] == 0
+    assert exchange(one.fileno(), long) == (0, errno.EAGAIN)
+
+
+def test_a_signal_whose_handler_returns_changes_nothing(exchange: Exchange, pair: Pair) -> None:
+    one, other = pair
+    handled = threading.Event()
+
+    def handle(*_: object) -> None:
+        handled.set()
+        other.send(b"back")
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        assert exchange(one.fileno(), b"there") == b"back"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert handled.is_set()
+    assert other.recv(10) == b"there"
+
+
+def test_a_signal_whose_handler_raises_ends_it(exchange: Exchange, pair: Pair) -> None:
+    def handle(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            exchange(pair[0].fileno(), b"there")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_usual_calls_are_answered_until_something_else_comes(serve: typing.Any, pair: Pair) -> None:
+    one, other = pair
+    answers = {"é": lambda block: b"1" + block}
+    got = []
+
+    def call() -> None:
+        for block in (b"a", b"b"):
+            other.send(message("é".encode(), block))
+            got.append(other.recv(10))
+        other.send(b"something else")
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    assert serve(one.fileno(), answers, int, Served(), 255, 1000) == b"something else"
+    caller.join()
+    assert got == [b"1a", b"1b"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        message(b"unknown"),
+        message(b"\xff"),
+        message(b"known")[:-1],
+        message(b"known") + b"\0",
+        message(b"known") * 2,
+        message(b"x" * 9),
+        message(b"known", bytes(60)),
+        b"\xff" * 8,
+        b"\xff" * 3,
+        b"",
+    ],
+    ids=lambda odd: odd[:12].hex(),
+)
+def test_anything_else_is_given_back(serve: typing.Any, pair: Pair, odd: bytes) -> None:
+    one, other = pair
+    if odd:
+        other.send(odd)
+    else:
+        other.shutdown(socket.SHUT_WR)
+    answers = {"known": lambda block: b"1", "x" * 9: lambda block: b"1"}
+    assert serve(one.fileno(), answers, int, Served(), 8, 50) == odd
+
+
+def test_quiet(serve: typing.Any, pair: Pair) -> None:
+    set_timeout(pair[0], socket.SO_RCVTIMEO, 0.01)
+    assert serve(pair[0].fileno(), {}, int, Served(), 8, 50) is None
+
+
+def test_a_thread_that_is_wanted_leaves(serve: typing.Any, pair: Pair) -> None:
+    one, other = pair
+    stopping = Served()
+    stopping.serving = False
+    for waiting, served in ((lambda: 1, Served()), (int, stopping)):
+        other.send(message(b"known"))
+        assert serve(one.fileno(), {"known": lambda block: b"reply"}, waiting, served, 8, 50) == (b"reply", 5)
+        assert other.recv(10) == b"reply"
+
+
+def test_a_reply_that_finds_no_room(serve: typing.Any, pair: Pair) -> None:
+    one, other = pair
+    set_timeout(one, socket.SO_SNDTIMEO, 0.01)
+    long = bytes(8 << 20)
+    other.send(message(b"known"))
+    reply, sent = serve(one.fileno(), {"known": lambda block: long}, int, Served(), 8, 50)
+    assert reply is long
+    assert 0 < sent < len(long)
+    other.send(message(b"known"))
+    assert serve(one.fileno(), {"known": lambda block: long}, int, Served(), 8, 50) == (long, 0)
+
+
+def test_what_an_answer_or_a_question_raises(serve: typing.Any, pair: Pair) -> None:
+    one, other = pair
+
+    def fails(*_: object) -> typing.NoReturn:
+        raise LookupError
+
+    class Fails:
+        serving = property(fails)
+
+    for answer, waiting, served, error in (
+        (fails, int, Served(), LookupError),
+        (lambda block: b"1", fails, Served(), LookupError),
+        (lambda block: b"1", int, Fails(), LookupError),
+        (lambda block: "text", int, Served(), TypeError),
+        (lambda block: b"", int, Served(), TypeError),
+    ):
+        other.send(message(b"known"))
+        with pytest.raises(error):
+            serve(one.fileno(), {"known": answer}, waiting, served, 8, 50)
+
+
+def test_a_connection_that_breaks_under_the_server(serve: typing.Any, pair: Pair) -> None:
+    one, other = pair
+    other.send(message(b"known"))
+
+    def close(block: bytes) -> bytes:
+        other.close()
+        return b"1"
+
+    with pytest.raises(BrokenPipeError):
+        serve(one.fileno(), {"known": close}, int, Served(), 8, 50)
+    with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+        serve(-1, {}, int, Served(), 8, 50)
+
+
+@pytest.mark.parametrize(
+    "args", [(), (1, {}, int, Served(), 8), (1, [], int, Served(), 8, 50), ("1", {}, int, Served(), 8, 50)]
+)
+def test_arguments_that_serve_nothing(serve: typing.Any, args: tuple[object, ...]) -> None:
+    with pytest.raises(TypeError):
+        serve(*args)
+
+
+@pytest.mark.parametrize("args", [(1,), (1, "text"), (1, b""), ("1", b"x")])
+def test_arguments_that_are_no_exchange(serve: typing.Any, args: tuple[typing.Any, ...]) -> None:
+    with pytest.raises(TypeError):
+        turns.exchange(*args)
