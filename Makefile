@@ -59,6 +59,15 @@ soak: setup zookeeper ## let servers, registries and links fail at random: make 
 	@echo "seed $(SEED), $(SECONDS) s on each registry"
 	SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) $(BIN) -m pytest tests/soak -n 0
 
+# In CI with a few thousand corrupted messages, here with as many as wanted.
+CORRUPTED ?= 20000
+sanitize: setup ## test what is in C under ASAN and UBSAN: make sanitize CORRUPTED=1000000
+	@RPCGEN_CORRUPTED=$(CORRUPTED) RPCGEN_ROUND_TRIPS=1000 HYPOTHESIS_PROFILE=$(PROFILE) $(BIN) scripts/sanitize.py
+
+hammer: setup ## send 1,000,000 corrupted messages and 200,000 round trips through the codec in C
+	RPCGEN_CORRUPTED=1000000 RPCGEN_ROUND_TRIPS=200000 $(BIN) -m pytest tests/runtime/wire/test_native.py -n0 \
+		-k "corrupted or leaks"
+
 coverage: setup zookeeper ## the suite, with every line that no test reaches
 	$(TEST) --cov --cov-report=term-missing --cov-report=html:build/coverage
 
