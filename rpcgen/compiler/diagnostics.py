@@ -8,6 +8,7 @@ warnings.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import typing
 
@@ -21,6 +22,7 @@ MESSAGES: typing.Final[dict[str, str]] = {
     "E004": "{file} includes itself: {chain}",
     "E005": "`{alias}` stands for two files",
     "E006": "{file} is included twice",
+    "E007": "more than {limit} errors: the others are not told",
     # E01x text
     "E010": "unexpected character {what}",
     "E011": "{what} cannot stand in an interface file",
@@ -38,6 +40,7 @@ MESSAGES: typing.Final[dict[str, str]] = {
     "E025": "expected `=>` before the exceptions of a method",
     "E026": "`{what}` is not part of the language",
     "E027": "more than {limit} levels of nesting",
+    "E028": "more than {limit} tokens in one file",
     "E029": "{count} more syntax errors",
     # E1xx declarations
     "E101": "{name} is declared twice",
@@ -102,6 +105,9 @@ MESSAGES: typing.Final[dict[str, str]] = {
     "W003": "the module {name} hides Python's own {name}",
 }
 
+MOST: typing.Final = 100
+"""So many errors of a file are told."""
+
 Severity: typing.TypeAlias = typing.Literal["error", "warning"]
 
 
@@ -157,25 +163,37 @@ def diagnose(
 
 
 class Report:
-    """Collects the findings of one run, over any number of files."""
+    """Collects the findings of one run, over any number of files: of each ``MOST`` errors."""
 
     def __init__(self) -> None:
         self._found: dict[Diagnostic, None] = {}
         self._files: dict[str, int] = {}
+        self._errors: collections.Counter[str] = collections.Counter()
         self.failed = False
 
     def add(self, found: Diagnostic) -> None:
         """Adds a finding; the same one twice counts once."""
+        file = found.file
+        if found.severity == "error":
+            self.failed = True
+            if self.full(file) or found in self._found:
+                return
+            self._errors[file] += 1
+            if self.full(file):
+                found = diagnose("E007", None, path=file, limit=MOST)
         self._found.setdefault(found)
-        self._files.setdefault(found.file, len(self._files))
-        self.failed = self.failed or found.severity == "error"
+        self._files.setdefault(file, len(self._files))
+
+    def full(self, file: str) -> bool:
+        """Tells whether no more errors of a file are taken: to look for more of them is idle."""
+        return self._errors[file] > MOST
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """All findings: files in the order of their first one, then by place, then by code."""
 
-        def place(found: Diagnostic) -> tuple[int, int, int, str]:
+        def place(found: Diagnostic) -> tuple[int, bool, int, int, str]:
             start, end = (found.span.start, found.span.end) if found.span else (-1, -1)
-            return self._files[found.file], start, end, found.code
+            return self._files[found.file], found.code == "E007", start, end, found.code
 
         return tuple(sorted(self._found, key=place))

@@ -173,7 +173,7 @@ def tokens(source: Source, found_faults: Faults, most: int | None = None) -> Tok
         add_end(end)
     rest = next(matches, None)
     found.cut = rest is not None and rest.lastgroup != "end"
-    stop = rest.start() if rest else len(text)
+    stop = rest.start(rest.lastgroup or 0) if rest else len(text)
     add_kind(tables.END)
     add_start(stop)
     add_end(stop)

@@ -93,6 +93,8 @@ class Loader:
         new: list[File] = []
         links: dict[str, tuple[str, syntax.Include]] = {}
         for item in file.syntax.items:
+            if report.full(file.path):
+                break
             if not isinstance(item, syntax.Include) or (not item.path and not file.syntax.complete):
                 continue
             found = self._find(item, file, report)

@@ -12,11 +12,11 @@ import typing
 
 from rpcgen.compiler import habits, lexer, syntax
 from rpcgen.compiler.actions import Actions
-from rpcgen.compiler.diagnostics import Report
+from rpcgen.compiler.diagnostics import Report, diagnose
 from rpcgen.compiler.expectation import NAMES
 from rpcgen.compiler.lexer import Faults, Tokens
 from rpcgen.compiler.recovery import Recovery
-from rpcgen.compiler.source import Source
+from rpcgen.compiler.source import Source, Span
 from rpcgen.compiler.walk import Walk
 
 LARGE: typing.Final = 2_000_000
@@ -24,6 +24,9 @@ LARGE: typing.Final = 2_000_000
 
 PROBE: typing.Final = 300_000
 """So many tokens are looked at then: some 18,000 methods."""
+
+MOST: typing.Final = 1_000_000
+"""A file of more tokens is not compiled, so that none takes minutes and gigabytes; comments count."""
 
 
 def parse(source: Source, report: Report) -> syntax.File:
@@ -42,6 +45,8 @@ def parse(source: Source, report: Report) -> syntax.File:
 def _parse(source: Source, report: Report) -> syntax.File:
     faults = Faults(report)
     tokens = _tokens(source, faults)
+    if tokens.cut and not faults.partial:
+        return _too_long(tokens, faults)
     docs = dict(tokens.docs)
     walk = Walk(tokens, Actions(tokens))
     last = len(tokens.kinds)
@@ -71,7 +76,17 @@ def _tokens(source: Source, faults: Faults) -> Tokens:
         if probed.count or _faulty(tokens):
             faults.partial = True
             return _ready(lexer.tokens(source, faults, PROBE))
-    return _ready(lexer.tokens(source, faults))
+    return _ready(lexer.tokens(source, faults, MOST))
+
+
+def _too_long(tokens: Tokens, faults: Faults) -> syntax.File:
+    source, stop = tokens.source, tokens.starts[-1]
+    place = Span(source, stop, min(stop + 1, len(source.text)))
+    faults.partial = True
+    faults.add(diagnose("E028", place, help="split it: a file can include others", limit=f"{MOST:,}"))
+    faults.hand_over()
+    lost = frozenset(name[0] for name in lexer.NAMES.finditer(source.text))
+    return syntax.File(source, "", (), False, lost)
 
 
 def _faulty(tokens: Tokens) -> bool:

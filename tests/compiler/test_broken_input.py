@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from rpcgen.compiler import compile_text, parser
-from rpcgen.compiler.diagnostics import Report
+from rpcgen.compiler.diagnostics import MOST, Report
 from rpcgen.compiler.lexer import SHOWN
 from rpcgen.compiler.render import render_github, render_json, render_text
 from rpcgen.compiler.source import Source, decode
@@ -209,6 +209,39 @@ def test_garbage(name: str) -> None:
 def test_garbage_of_10_mb(name: str) -> None:
     """10 MB of garbage take seconds."""
     check_time(GARBAGE[name](10_000_000), 30)
+
+
+ENDLESS: dict[str, typing.Callable[[int], str]] = {
+    "annotations": lambda tokens: "@a " * (tokens // 2) + "void f()",
+    "dotted names": lambda tokens: "const int A = a" + ".a" * (tokens // 2),
+    "values": lambda tokens: "const list<int> A = [" + "1, " * (tokens // 2) + "]",
+    "exceptions": lambda tokens: "void f() => A" + ", A" * (tokens // 2),
+    "methods": lambda tokens: "void f()\n" * (tokens // 4),
+    "includes": lambda tokens: 'include "a.idl"\n' * (tokens // 2),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_a_file_without_end(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is all right as far as one can see is read so far, and no further."""
+    monkeypatch.setattr(parser, "MOST", 10_000)
+    (found,) = compile_text(ENDLESS[name](11_000)).report.diagnostics
+    assert (found.code, found.message) == ("E028", "more than 10,000 tokens in one file")
+    compilation = compile_text(
+        'include "endless.idl"\nint f(1: endless.A a)', includes={"endless.idl": ENDLESS[name](11_000)}
+    )
+    assert compilation.report.diagnostics[0].code == "E028"
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_a_file_that_almost_has_no_end(name: str) -> None:
+    """What is below the limit takes time in proportion to its size, and ends in errors to be read."""
+    start = time.process_time()
+    report = compile_text(ENDLESS[name](100_000)).report
+    render_text(report)
+    assert time.process_time() - start < 10
+    assert len(report.diagnostics) <= MOST + 1
+    assert report.failed or name == "values"
 
 
 def check_time(text: str, seconds: float) -> None:

@@ -1,7 +1,8 @@
 """Every diagnostic as a user reads it: a folder a case, its output compared whole.
 
 A folder is called ``CODE-what``, after the finding that it is about. What is compiled is its
-``input.idl`` or, where the name of the file is the point, the file that ``compile.txt`` names.
+``input.idl`` or, where the name of the file is the point, the file that ``compile.txt`` names;
+where a limit is the point, ``limit.txt`` names it and a value that makes the case a short one.
 To write ``expected.txt`` anew after a message was changed, and then look at the difference:
 
     RPCGEN_WRITE_GOLDEN=1 python -m pytest tests/compiler/test_golden_bad.py
@@ -28,6 +29,10 @@ def compiled(case: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(case)
     named = case / "compile.txt"
     path = named.read_text(encoding="utf-8").strip() if named.exists() else "input.idl"
+    limit = case / "limit.txt"
+    if limit.exists():
+        name, value = limit.read_text(encoding="utf-8").split()
+        monkeypatch.setattr(name, int(value))
     compilation = compile_file(path)
     assert (compilation.module is None) == compilation.report.failed
     return render_text(compilation.report, color=False)
