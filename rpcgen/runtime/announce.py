@@ -199,7 +199,11 @@ class Announcement:
         return self._confirmed
 
     def close(self) -> None:
-        """Withdraws, and closes the registry if it is the server's. Again is harmless."""
+        """Withdraws, and closes the registry if it is the server's. Again is harmless.
+
+        A registry that does not answer costs two seconds; its thread goes on closing it.
+        """
+        end = time.monotonic() + WITHDRAWAL
         self.withdraw()
         thread = self._thread
         if self._process not in (0, os.getpid()):
@@ -208,7 +212,7 @@ class Announcement:
             if self._owned:
                 self.registry.close()
         elif thread is not threading.current_thread():
-            thread.join(WITHDRAWAL)
+            thread.join(max(0.1, end - time.monotonic()))
 
     def _keep(self) -> None:
         """Looks after the entries until it is asked to withdraw them."""

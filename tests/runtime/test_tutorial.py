@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
+import time
 
 import pytest
 import service
@@ -17,6 +19,7 @@ from service import (
 )
 
 from rpcgen import runtime as rpc
+from rpcgen.runtime.registry import open_registry
 from tests.support import processes
 
 SERVER = """
@@ -32,6 +35,31 @@ class Handlers:
 server = ThreadServer("127.0.0.1", 0, Handlers)
 print(server.bind().port, flush=True)
 server.serve()
+"""
+
+
+REGISTERED_SERVER = """
+from service import InvalidOperation, ThreadServer
+
+class Handlers:
+    @staticmethod
+    def divide(num1, num2=1):
+        if num2 == 0:
+            raise InvalidOperation()
+        return num1 / num2
+
+ThreadServer("127.0.0.1", 0, Handlers).serve()
+"""
+
+CLIENT = """
+from service import ClientStub, DistributedChannel, InvalidOperation
+
+stub = ClientStub(DistributedChannel())
+print(stub.divide(200, 100), stub.divide(200), stub.divide(num1=3, num2=4))
+try:
+    stub.divide(1, 0)
+except InvalidOperation as error:
+    print(error)
 """
 
 
@@ -56,6 +84,34 @@ def test_the_tutorial_s_server_and_client() -> None:
                 stub.divide(1, 0)
         process.terminate()
         assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("registry", ["embedded", "zookeeper"])
+def test_the_tutorial_s_server_and_client_find_each_other(
+    registry: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    with contextlib.ExitStack() as stack:
+        if registry == "embedded":
+            url = stack.enter_context(processes.RegistryProcess()).url
+        else:
+            url = request.getfixturevalue("zk_url")
+        monkeypatch.setenv("RPCGEN_REGISTRY", url)
+        servers = [stack.enter_context(processes.python(REGISTERED_SERVER)) for _ in range(2)]
+        watch = stack.enter_context(open_registry(url)).watch("")
+        end = time.monotonic() + 30
+        while {instance.pid for instance in watch.snapshot.instances} != {server.pid for server in servers}:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        with processes.python(CLIENT) as client:
+            assert processes.line(client) == "2.0 200.0 0.75"
+            assert processes.line(client) == "invalid operation"
+            assert client.wait(20) == 0
+        for server in servers:
+            server.terminate()
+            assert server.wait(20) == 0
+        while watch.snapshot.instances:
+            assert time.monotonic() < end
+            time.sleep(0.01)
 
 
 def test_the_tutorial_s_server_written_by_hand() -> None:

@@ -37,6 +37,9 @@ def stopping_on_signals(
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except KeyboardInterrupt:
+        if came < 2:  # else it is the one from above, and has done its work
+            raise
     finally:
         for number, handler in before.items():
             # None: it was not set from Python, and cannot be set back.

@@ -175,10 +175,9 @@ def test_a_successor_takes_the_calls_of_busy_clients(
         stub = services.ClientStub(channel)
         running = pool.submit(stub.wait, 1)
         assert handlers.entered.acquire(timeout=10)
-        with ending(first, handlers):
-            with services.ThreadServer("127.0.0.1", first.port, handlers):
-                handlers.go_on.set()
-                assert running.result(30) == 1
-                # The first one answers one more on its connection, then refuses it.
-                assert [stub.divide(number) for number in range(5)] == list(range(5))
-                channel.close()
+        with ending(first, handlers), services.ThreadServer("127.0.0.1", first.port, handlers):
+            handlers.go_on.set()
+            assert running.result(30) == 1
+            # The first one answers one more on its connection, then refuses it.
+            assert [stub.divide(number) for number in range(5)] == list(range(5))
+            channel.close()
