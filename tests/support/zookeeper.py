@@ -183,17 +183,18 @@ class ZooKeeper:
     def wait(self) -> None:
         """Waits until it serves: ``srvr`` names its mode."""
         deadline = time.monotonic() + PATIENCE
-        while "Mode:" not in self.ask("srvr"):
+        # A question that comes while it starts is never answered.
+        while "Mode:" not in self.ask("srvr", timeout=0.3):
             if not self.is_running or time.monotonic() > deadline:
                 state = "did not get ready" if self.is_running else "ended"
                 tail = self.log.read_text(errors="replace")[-3000:]
                 raise AssertionError(f"ZooKeeper {state}; the end of {self.log}:\n{tail}")
             time.sleep(0.02)
 
-    def ask(self, word: str) -> str:
-        """Gives the answer to a four-letter word; ``""`` if there is none."""
+    def ask(self, word: str, timeout: float = 5.0) -> str:
+        """Gives the answer to a four-letter word; ``""`` if there is none in so many seconds."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout) as connection:
                 connection.sendall(word.encode())
                 return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
         except OSError:

@@ -291,6 +291,17 @@ def test_a_short_outage_is_not_told_of_and_keeps_the_session(own: ZooKeeper) -> 
         assert place.nodes() == nodes
 
 
+def test_a_connection_that_is_never_answered_is_given_up_for_another(place: Place) -> None:
+    # As it happens with a server that starts: it accepts, and has forgotten it once it serves.
+    with Proxy(int(place.hosts.rpartition(":")[2])) as proxy:
+        proxy.swallows_replies = True
+        with ZooKeeperRegistry(place.through(proxy), timeout=60) as registry:
+            watch = registry.watch("")
+            until(lambda: watch.snapshot.problem)
+            proxy.swallows_replies = False  # for new connections; the old one stays without an answer
+            assert watch.wait(PATIENCE)
+
+
 def test_what_was_asked_for_while_it_was_down_is_done_when_it_is_up(own: ZooKeeper) -> None:
     own.kill()
     with ZooKeeperRegistry(f"zk://{own.hosts}/rpc") as registry:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import select
 import socket
+import time
 import typing
 
 from rpcgen.runtime.discovery.zookeeper.probe import connect
@@ -42,6 +43,7 @@ class Handler(kazoo.handlers.threading.SequentialThreadingHandler):  # type: ign
         super().__init__()
         self._context = context
         self._socket: socket.socket | None = None
+        self._since = 0.0
         self._is_aborted = False
 
     def create_connection(
@@ -49,7 +51,7 @@ class Handler(kazoo.handlers.threading.SequentialThreadingHandler):  # type: ign
     ) -> socket.socket:
         self._refuse_aborted()
         connection = connect(address, hostname or address[0], min(timeout, CONNECT), self._context)
-        self._socket = connection
+        self._socket, self._since = connection, time.monotonic()
         try:
             self._refuse_aborted()
         except ConnectionAbortedError:
@@ -81,10 +83,17 @@ class Handler(kazoo.handlers.threading.SequentialThreadingHandler):  # type: ign
     def abort(self) -> None:
         """Ends the connection and refuses to make another."""
         self._is_aborted = True
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                # Past TLS, which would want the other side's word.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        self.hang_up(0)
+
+    def hang_up(self, age: float) -> bool:
+        """Ends a connection that is at least so many seconds old; says whether there was one."""
+        if self._socket is None or time.monotonic() - self._since < age:
+            return False
+        with contextlib.suppress(OSError):
+            # Past TLS, which would want the other side's word.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            return True
+        return False
 
     def abandon(self) -> None:
         """In a forked child: leaves the parent's threads alone at the end of the process."""

@@ -132,9 +132,10 @@ class ServiceList:
             self._forget(list(self._known))
             self._skipped.clear()
         current = set(names)
-        gone = self._known.keys() - current
-        new = layout.entries(current - self._known.keys() - self._skipped)
+        gone = [name for name in self._known if name not in current]
         self._skipped &= current
+        strange = (name for name in names if name not in self._known and name not in self._skipped)
+        new = layout.entries(strange)
         read = [(child.name, self._decode(child)) for child in session.read(self._parent, new)]
         # Nothing is known of what was not read to the end.
         self._forget(gone)

@@ -183,6 +183,15 @@ class Session:
         seen = self._client.last_zxid if self._client is not None else 0
         return probe(self._settings.hosts, seen, self._context, self._is_closing.is_set)
 
+    def hang_up(self, age: float) -> bool:
+        """Makes kazoo try another connection, if the one that it waits on is so many seconds old.
+
+        A server that is starting accepts connections and never answers on them; kazoo waits
+        for as long as a session lasts.
+        """
+        handler = self._handler
+        return handler is not None and self.state is not State.CONNECTED and handler.hang_up(age)
+
     def interrupt(self) -> None:
         """Ends all waiting: only ``close`` may follow. From any thread."""
         self._is_closing.set()

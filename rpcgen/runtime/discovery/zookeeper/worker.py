@@ -78,6 +78,8 @@ class Worker:
         self._connections = 0
         self._next_probe = 0.0
         self._has_complained = False
+        self._patience = LOST_AFTER
+        """Seconds that a server that serves may take to take us on; grows, as it may be busy."""
         self.problem = ""
         """Why there is no connection, as far as is known."""
         self._thread = threading.Thread(target=self._run, name="rpcgen-zookeeper", daemon=True)
@@ -160,6 +162,7 @@ class Worker:
             text = "%s: ZooKeeper grants a session of %g s, not the %g that were asked for"
             _log.info(text, self._url, session.timeout, self._settings.timeout)
         self._has_complained = False
+        self._patience = LOST_AFTER
         self.problem = ""
         for thing in things:
             thing.void()
@@ -209,6 +212,8 @@ class Worker:
             _log.warning("%s: %s; entries and lists are kept", self._url, self.problem)
         found = {answer.health for answer in answers} - {Health.UNREACHABLE}
         serving = found & {Health.SERVING, Health.OLDER}
+        if serving and session.hang_up(self._patience):
+            self._patience *= 2
         # kazoo offers the old session for ever to servers that will never take it.
         if (
             (serving and serving == {Health.OLDER})
