@@ -38,6 +38,9 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.discovery.static import (
         StaticRegistry as StaticRegistry,
     )
+    from rpcgen.runtime.discovery.zookeeper import (
+        ZooKeeperRegistry as ZooKeeperRegistry,
+    )
     from rpcgen.runtime.errors import (
         CallError as CallError,
         Cancelled as Cancelled,
@@ -203,6 +206,7 @@ _HOMES = {
     "discovery.hashing": ("ConsistentHash",),
     "discovery.health": ("Endpoint",),
     "discovery.static": ("StaticRegistry",),
+    "discovery.zookeeper": ("ZooKeeperRegistry",),
     "sync.channel": ("Channel",),
     "sync.options": ("ServerOptions", "ThreadServerOptions"),
     "sync.server": ("Server", "ThreadServer"),
