@@ -77,7 +77,8 @@ bench: setup ## measure: compiler, import, cold start, codec, calls
 peers: setup ## install the peers that the benchmarks compare with
 	@$(PYTHON) scripts/setup_environment.py peers
 
-generate: setup ## compile idl/ into generated/
+generate: setup ## translate the templates; compile idl/ into generated/
+	$(BIN) -m rpcgen.codegen.translate
 	$(BIN) -m rpcgen compile idl/*.idl -o generated
 
 format: setup ## lint what can be mended, and format

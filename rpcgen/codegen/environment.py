@@ -1,16 +1,21 @@
-"""The templates: ours, in a checkout or in an installed package, and a user's in front of them."""
+"""The templates: ours, in a checkout or in an installed package, and a user's in front of them.
+
+Ours are kept as Python too (translated.py), so that Jinja is loaded for a user's alone.
+"""
 
 from __future__ import annotations
 
 import functools
 import pathlib
 import typing
+import zlib
 
-import jinja2
-
-from rpcgen.codegen import GenerateError
+from rpcgen.codegen import GenerateError, translated
 from rpcgen.codegen.view import ModuleView
 from rpcgen.compiler.diagnostics import diagnose
+
+if typing.TYPE_CHECKING:
+    import jinja2
 
 MODULE: typing.Final = "module.py.j2"
 
@@ -22,6 +27,8 @@ def environment(templates: pathlib.Path | None = None) -> jinja2.Environment:
     Args:
         templates: A folder whose templates replace ours of the same name.
     """
+    import jinja2
+
     folders = [ours()] if templates is None else [templates, ours()]
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders),
@@ -43,12 +50,24 @@ def ours() -> pathlib.Path:
     return installed if installed.is_dir() else package.parent / "templates" / "python"
 
 
+def checksum(folder: pathlib.Path) -> int:
+    """Gives a number that tells whether the templates of a folder have changed."""
+    found = 0
+    for path in sorted(folder.glob("*.j2")):
+        found = zlib.crc32(path.read_bytes(), zlib.crc32(path.name.encode(), found))
+    return found
+
+
 def render(module: ModuleView, templates: pathlib.Path | None = None) -> str:
     """Gives a module's text.
 
     Raises:
         GenerateError: A template is faulty; the diagnostic names it, the line and the cause.
     """
+    if templates is None and checksum(ours()) == translated.CHECKSUM:
+        return translated.render(module)
+    import jinja2
+
     try:
         return environment(templates).get_template(MODULE).render(module=module)
     except jinja2.TemplateSyntaxError as error:

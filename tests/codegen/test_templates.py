@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pathlib
 import re
+import shutil
 
 import msgspec
 import pytest
 
-from rpcgen.codegen import GenerateError, build, environment, generate, output, view
+from rpcgen.codegen import GenerateError, build, environment, generate, output, translate, translated, view
+from rpcgen.compiler import compile_file
 from rpcgen.runtime import abi
 from tests.codegen import models as m
 
@@ -24,6 +26,46 @@ def faulty(folder: pathlib.Path, template: str, text: str) -> str:
     assert problem.code == "E502"
     assert problem.file == str(folder / template)
     return problem.message
+
+
+def test_the_translation_is_that_of_the_templates() -> None:
+    """translated.py is what the templates give; else: python -m rpcgen.codegen.translate."""
+    assert translate.KEPT.read_text(encoding="utf-8") == translate.translate()
+
+
+@pytest.mark.parametrize("name", ["common", "features", "fleet", "service", "shop"])
+def test_jinja_gives_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = compile_file(ROOT / "idl" / f"{name}.idl")
+    assert compiled.module is not None
+    text = generate(compiled.module)
+    monkeypatch.setattr(translated, "CHECKSUM", 0)
+    assert generate(compiled.module) == text
+
+
+def test_changed_templates_of_ours_are_not_passed_over(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(TEMPLATES, tmp_path / "python")
+    protocols = tmp_path / "python" / "protocols.py.j2"
+    protocols.write_text("# changed\n" + protocols.read_text())
+    monkeypatch.setattr(environment, "ours", lambda: tmp_path / "python")
+    environment.environment.cache_clear()
+    try:
+        assert "# changed" in generate(m.DIVIDE)
+    finally:
+        environment.environment.cache_clear()
+
+
+def test_a_template_without_translation(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a template of ours may hold is little; anything else says where it stands."""
+    for text in ("{{ module.mark | upper }}", "{% set a = 1 %}", "{% if a %}a{% else %}b{% endif %}"):
+        (tmp_path / "module.py.j2").write_text("\n" + text)
+        monkeypatch.setattr(environment, "ours", lambda: tmp_path)
+        monkeypatch.setattr(translate, "ours", lambda: tmp_path)
+        environment.environment.cache_clear()
+        with pytest.raises(NotImplementedError, match=r"line \d: \w+ has no translation"):
+            translate.translate()
+    environment.environment.cache_clear()
 
 
 def test_one_of_ours_is_replaced(tmp_path: pathlib.Path) -> None:
