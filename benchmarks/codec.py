@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import collections.abc
 import importlib.util
-import statistics
 import time
 import typing
 
 from benchmarks.figures import Figure, alternate, from_rounds
 from rpcgen import runtime as rpc
 from rpcgen.runtime.schema import Type
-from rpcgen.runtime.wire.plain import MethodCodec
+from rpcgen.runtime.wire.plain import MethodCodec, native
 
 Work: typing.TypeAlias = "collections.abc.Callable[[], object]"
 
-GOALS = {(message, direction): 2.0 for message in "SM" for direction in ("encode", "decode")}
-"""At most so many times thriftpy2's Cython."""
+GOALS = {
+    "encode": {"S": 0.95, "M": 0.50, "L": 0.60, "N": 0.60, "P": 0.75, "B": 1.05},
+    "decode": {"S": 0.85, "M": 0.80, "L": 0.75, "N": 0.97, "P": 0.85, "B": 1.05},
+}
+"""At most so many times msgspec (as arrays, without garbage collection), for the codec in C."""
+
+PYTHON_GOALS = {(message, direction): 2.0 for message in "SM" for direction in ("encode", "decode")}
+"""At most so many times thriftpy2's Cython, for the codec in Python."""
 
 LOOPS = {"S": 20_000, "M": 5_000, "L": 5, "N": 3, "P": 50, "B": 200}
 """How often a message is encoded in one measurement; seconds are too long, one is too few."""
@@ -130,20 +135,14 @@ def _figures(
     group = f"codec, {direction}"
     for name, rounds in measured.items():
         yield from_rounds(group, f"{message} {name}", rounds, "µs")
-    if "thriftpy2" not in measured:
-        yield Figure(group, f"{message} ÷ thriftpy2", None, "×", note="not installed: make peers")
-        return
-    ratios = [ours / theirs for ours, theirs in zip(measured["rpcgen"], measured["thriftpy2"], strict=True)]
-    goal = GOALS.get((message, direction))
-    yield Figure(
-        group,
-        f"{message} ÷ thriftpy2",
-        statistics.median(ratios),
-        "×",
-        min(ratios),
-        max(ratios),
-        at_most=goal,
-    )
+    for peer in ("msgspec", "thriftpy2"):
+        if peer not in measured:
+            yield Figure(group, f"{message} ÷ {peer}", None, "×", note="not installed: make peers")
+            continue
+        goal = GOALS[direction].get(message) if native else PYTHON_GOALS.get((message, direction))
+        ratios = [ours / theirs for ours, theirs in zip(measured["rpcgen"], measured[peer], strict=True)]
+        counts = peer == ("msgspec" if native else "thriftpy2")
+        yield from_rounds(group, f"{message} ÷ {peer}", ratios, "×", at_most=goal if counts else None)
 
 
 def _timed(work: Work, loops: int) -> collections.abc.Callable[[], float]:

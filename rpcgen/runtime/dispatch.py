@@ -18,13 +18,14 @@ from rpcgen.runtime.wire.plain import encode_fault, prepare
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.handlers import Handler
+    from rpcgen.runtime.wire.codec import Data
     from rpcgen.runtime.wire.limits import Limits
 
     Protocol: typing.TypeAlias = type[MessageProtocol[typing.Any]]
 
 _log = logging.getLogger("rpcgen")
 
-Answer: typing.TypeAlias = "collections.abc.Callable[[bytes], bytes]"
+Answer: typing.TypeAlias = "collections.abc.Callable[[Data], bytes]"
 """From the block of a call's arguments to its reply."""
 
 Work: typing.TypeAlias = "collections.abc.Callable[[], None]"
@@ -63,7 +64,7 @@ class Dispatcher:
             else:
                 self.answers[protocol.name] = self._answer(protocol, handler)
 
-    def rare(self, name: str, arguments: bytes) -> tuple[bytes, Work | None]:
+    def rare(self, name: str, arguments: Data) -> tuple[bytes, Work | None]:
         """Answers what ``answers`` does not hold.
 
         Returns:
@@ -102,7 +103,7 @@ class Dispatcher:
         codec = protocol.codec()
         name, limits = protocol.name, self._limits
 
-        def answer(arguments: bytes) -> bytes:
+        def answer(arguments: Data) -> bytes:
             try:
                 args = codec.decode_args(arguments, limits)
             except DecodeError as error:

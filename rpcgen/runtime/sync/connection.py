@@ -31,6 +31,7 @@ if typing.TYPE_CHECKING:
     import collections.abc
 
     from rpcgen.runtime.dispatch import Dispatcher, Work
+    from rpcgen.runtime.wire.codec import Data
     from rpcgen.runtime.wire.limits import Limits
 
 _log = logging.getLogger("rpcgen")
@@ -87,7 +88,7 @@ class Connection:
         self.began: float | None = None
         """When the message began that is half received or half sent."""
         self._reader = CallReader(limits)
-        self._call: tuple[str, bytes] | None = None
+        self._call: tuple[str, Data] | None = None
         """Received whole, not answered."""
         self._unsent: memoryview | None = None
         self._work: Work | None = None

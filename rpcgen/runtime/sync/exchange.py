@@ -165,7 +165,7 @@ class Connection:
         set_timeout(self.sock, socket.SO_RCVTIMEO, wait)
         self._receive_wait = wait
 
-    def _whole(self, data: bytes, scan: AnyReplyScan, limits: Limits, end: float | None) -> bytes:
+    def _whole(self, data: bytes, scan: AnyReplyScan, limits: Limits, end: float | None) -> bytearray:
         """Receives until the reply that begins with ``data`` is whole."""
         done = scan.advance(data)
         if done and scan.end != len(data):
@@ -206,7 +206,7 @@ class Connection:
                         f"a reply took longer than {limits.receive_time:g} s to come; {_MAYBE}"
                     )
             done = scan.advance(buffer)
-        return bytes(buffer)
+        return buffer
 
     def _last_words(self, codec: MethodCodec, limits: Limits) -> bytes | None:
         """Gives the fault of a server that refused and closed: it says more than a broken pipe."""

@@ -21,6 +21,8 @@ if typing.TYPE_CHECKING:
 
     from rpcgen.runtime.wire.scan import AnyReplyScan
 
+    Data: typing.TypeAlias = bytes | bytearray | memoryview
+
 
 FAULT, RETURNED, RAISED = 0, 1, 2
 """The first byte of a reply; RAISED and above count the exceptions after ``=>``."""
@@ -77,7 +79,7 @@ class ReferenceCodec:
         except (Misfit, RecursionError, OverflowError) as error:
             raise self._unfit(error) from error.__cause__
 
-    def decode_args(self, payload: bytes, limits: Limits = DEFAULT_LIMITS) -> list[typing.Any]:
+    def decode_args(self, payload: Data, limits: Limits = DEFAULT_LIMITS) -> list[typing.Any]:
         """Reads the field block of a call's arguments.
 
         Returns:
@@ -139,7 +141,7 @@ class ReferenceCodec:
         """Gives a new scan, which finds out where a reply ends."""
         return ReplyScan(self.name, self.returns, limits)
 
-    def decode_reply(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> typing.Any:
+    def decode_reply(self, data: Data, limits: Limits = DEFAULT_LIMITS) -> typing.Any:
         """Reads a whole reply.
 
         Returns:

@@ -23,10 +23,11 @@ if typing.TYPE_CHECKING:
 
     from rpcgen.runtime.errors import FaultCode, RemoteException
     from rpcgen.runtime.wire import _codec
+    from rpcgen.runtime.wire.codec import Data
     from rpcgen.runtime.wire.limits import Limits
     from rpcgen.runtime.wire.scan import AnyReplyScan
 
-    Answer: typing.TypeAlias = collections.abc.Callable[[bytes], bytes]
+    Answer: typing.TypeAlias = collections.abc.Callable[[Data], bytes]
 
     Function: typing.TypeAlias = collections.abc.Callable[..., typing.Any]
 
@@ -52,6 +53,8 @@ native = choice().native
 
 _u32 = struct.Struct(">I").unpack_from
 
+_LONG = 64 * 1024
+
 _FRAMED = b"\xc1"
 _SHORT = bytes(3)
 
@@ -69,7 +72,7 @@ class MethodCodec(ReferenceCodec):
     def encode_call(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
         return self._own("encode_call")(args, limits)  # type: ignore[no-any-return]
 
-    def decode_args(self, payload: bytes, limits: Limits = DEFAULT_LIMITS) -> list[typing.Any]:
+    def decode_args(self, payload: Data, limits: Limits = DEFAULT_LIMITS) -> list[typing.Any]:
         return self._own("decode_args")(payload, limits)  # type: ignore[no-any-return]
 
     def encode_reply(self, value: object, limits: Limits = DEFAULT_LIMITS) -> bytes:
@@ -78,7 +81,7 @@ class MethodCodec(ReferenceCodec):
     def encode_raised(self, exc: RemoteException, limits: Limits = DEFAULT_LIMITS) -> bytes | None:
         return self._own("encode_raised")(exc, limits)  # type: ignore[no-any-return]
 
-    def decode_reply(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> typing.Any:
+    def decode_reply(self, data: Data, limits: Limits = DEFAULT_LIMITS) -> typing.Any:
         return self._own("decode_reply")(data, limits)
 
     def quick_reply(self, data: bytes, limits: Limits = DEFAULT_LIMITS) -> typing.Any:
@@ -197,7 +200,7 @@ class CallReader:
         """Bytes that have come and are not taken out: of the next call, or several."""
         self._needs = 8
 
-    def take(self, data: bytes) -> tuple[str, bytes] | None:
+    def take(self, data: bytes) -> tuple[str, Data] | None:
         """Does what ``feed`` and then ``next_call`` do; quick where the data is exactly one call.
 
         Raises:
@@ -222,7 +225,7 @@ class CallReader:
             self._chunks.append(data)
             self.pending += len(data)
 
-    def next_call(self) -> tuple[str, bytes] | None:
+    def next_call(self) -> tuple[str, Data] | None:
         """Takes the next call out.
 
         Returns:
@@ -267,7 +270,7 @@ class CallReader:
             chunks[:] = [b"".join(chunks)]
         return chunks[0]
 
-    def _taken(self, data: bytes, pos: int, begin: int, end: int) -> tuple[str, bytes]:
+    def _taken(self, data: bytes, pos: int, begin: int, end: int) -> tuple[str, Data]:
         self._needs = 8
         if end == len(data):
             self._chunks.clear()
@@ -276,7 +279,9 @@ class CallReader:
             self._pos = end
             self.pending = len(data) - end
         try:
-            return str(data[pos + 4 : begin], "utf-8"), bytes(data[begin + 4 : end])
+            # The arguments of a long call are not copied once more.
+            block = data[begin + 4 : end] if end - begin < _LONG else memoryview(data)[begin + 4 : end]
+            return str(data[pos + 4 : begin], "utf-8"), block
         except UnicodeDecodeError:
             raise ProtocolError(f"a method's name is not UTF-8: {data[pos + 4 : begin]!r}") from None
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import typing
+
 import pytest
 from hypothesis import given, strategies as st
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.wire.plain import CallReader
 
+if typing.TYPE_CHECKING:
+    from rpcgen.runtime.wire.codec import Data
+
 
 def message(name: bytes, block: bytes) -> bytes:
     return len(name).to_bytes(4, "big") + name + len(block).to_bytes(4, "big") + block
 
 
-def read(reader: CallReader) -> list[tuple[str, bytes]]:
+def read(reader: CallReader) -> list[tuple[str, Data]]:
     calls = []
     while (call := reader.next_call()) is not None:
         calls.append(call)

@@ -83,17 +83,20 @@ static PyObject *answer_call(PyObject *self, PyObject *const *args, size_t flags
         PyErr_SetString(PyExc_TypeError, "an answer takes the arguments of a call, as bytes");
         return NULL;
     }
-    if (!PyBytes_CheckExact(args[0]))
+    Reader reader;
+    Py_buffer view;
+    if (begin_reading(&reader, args[0], &answer->bounds, &view) < 0)
         return asked(answer->whole, args[0]);
-    const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(args[0]);
-    Reader reader = {at, at + PyBytes_GET_SIZE(args[0]), answer->bounds.items, answer->bounds.room};
     const Shape *shape = answer->method->arguments;
     /* One place before the first, which a bound method may use. */
     PyObject *few[9], **values = few, *value = NULL, *reply;
-    if (shape->places > 8 && (values = PyMem_New(PyObject *, shape->places + 1)) == NULL)
+    if (shape->places > 8 && (values = PyMem_New(PyObject *, shape->places + 1)) == NULL) {
+        done_reading(&view);
         return PyErr_NoMemory();
+    }
     memset(values++, 0, (shape->places + 1) * sizeof *values);
     int read = read_fields(&reader, shape, values, true);
+    done_reading(&view);
     if (read == 0)
         value = PyObject_Vectorcall(
             answer->handler, values, shape->places | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);

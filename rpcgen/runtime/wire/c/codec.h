@@ -155,6 +155,10 @@ int parse_limits(PyObject *limits, Bounds *bounds);
 int write_reply(Writer *writer, const Method *method, PyObject *value);
 int write_raised(Writer *writer, const Method *method, PyObject *exception);
 
+/* Begins to read bytes, a bytearray or a memoryview; -1 for anything else. done_reading ends it. */
+int begin_reading(Reader *reader, PyObject *data, const Bounds *bounds, Py_buffer *view);
+static inline void done_reading(Py_buffer *view) { if (view->obj != NULL) PyBuffer_Release(view); }
+
 PyObject *answer_new(Method *method, PyObject *const *args, Py_ssize_t count);
 
 PyObject *scan_new(Method *method, PyObject *limits, const Bounds *bounds);
@@ -167,6 +171,23 @@ static inline Py_ssize_t written(const Writer *writer) { return writer->at - wri
 static INLINE int have_room(Writer *writer, Py_ssize_t more)
 {
     return RARE(writer->end - writer->at < more) ? write_room(writer, more) : 0;
+}
+
+/* Most strings are short: a call costs more than to copy them. */
+static INLINE void copy(uint8_t *to, const uint8_t *from, Py_ssize_t size)
+{
+    if (size > 16) {
+        memcpy(to, from, size);
+    } else if (size >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + size - 8, from + size - 8, 8);
+    } else if (size >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + size - 4, from + size - 4, 4);
+    } else {
+        while (size-- > 0)
+            *to++ = *from++;
+    }
 }
 
 /* The wire is big-endian. */

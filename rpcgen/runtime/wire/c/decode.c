@@ -82,8 +82,8 @@ static INLINE PyObject *text(const uint8_t *at, Py_ssize_t size)
     if (RARE(!is_ascii(at, size)))
         return PyUnicode_DecodeUTF8((const char *)at, size, NULL);
     PyObject *string = PyUnicode_New(size, 127);
-    if (string != NULL && size)
-        memcpy(PyUnicode_1BYTE_DATA(string), at, size);
+    if (string != NULL)
+        copy(PyUnicode_1BYTE_DATA(string), at, size);
     return string;
 }
 

@@ -119,8 +119,7 @@ static INLINE int write_bytes(Writer *writer, const void *data, Py_ssize_t size)
     if (RARE((uint64_t)size > UINT32_MAX) || have_room(writer, size + 4) < 0)
         return -1;
     put32(writer->at, (uint32_t)size);
-    if (size)
-        memcpy(writer->at + 4, data, size);
+    copy(writer->at + 4, data, size);
     writer->at += size + 4;
     return 0;
 }
@@ -449,11 +448,17 @@ int write_fields(
     for (const Field *field = shape->fields; field < end; field++) {
         if (field->absence == GONE)
             continue;
-        PyObject *value = values ? Py_NewRef(values[field->place]) : field_value(field, instance);
+        PyObject *value, *held = NULL;
+        if (values)
+            value = values[field->place];
+        else if (field->offset)
+            value = *(PyObject **)((char *)instance + field->offset);
+        else
+            value = held = PyObject_GetAttr(instance, field->name);
         if (RARE(value == NULL))
             return -1;
         if ((field->optional && value == Py_None) || (value == default_ && field->absence != REQUIRED)) {
-            Py_DECREF(value);
+            Py_XDECREF(held);
             continue;
         }
         int done = have_room(writer, 9);
@@ -467,6 +472,9 @@ int write_fields(
             } else if (type->kind == K_STRING) {
                 done = write_string(writer, value);
             } else {
+                /* It may run Python code, which may take the value out of its slot. */
+                if (held == NULL)
+                    held = Py_NewRef(value);
                 done = write_value(writer, type, value);
             }
             if (done == 0 && field->left_out != NULL) {
@@ -476,7 +484,7 @@ int write_fields(
                     writer->at = writer->begin + start;
             }
         }
-        Py_DECREF(value);
+        Py_XDECREF(held);
         if (RARE(done < 0))
             return -1;
     }

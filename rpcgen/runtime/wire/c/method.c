@@ -176,20 +176,44 @@ static PyObject *encode_raised(Method *method, PyObject *const *args, Py_ssize_t
     return finished(&writer, &method->sizes[2]);
 }
 
+/* What is read may change meanwhile, if it is no bytes and a conversion runs Python code; its size cannot. */
+int begin_reading(Reader *reader, PyObject *data, const Bounds *bounds, Py_buffer *view)
+{
+    view->obj = NULL;
+    if (PyBytes_CheckExact(data)) {
+        reader->at = (const uint8_t *)PyBytes_AS_STRING(data);
+        reader->end = reader->at + PyBytes_GET_SIZE(data);
+    } else if (PyByteArray_CheckExact(data) || PyMemoryView_Check(data)) {
+        if (PyObject_GetBuffer(data, view, PyBUF_SIMPLE) < 0) {
+            view->obj = NULL;
+            return -1;
+        }
+        reader->at = view->buf;
+        reader->end = reader->at + view->len;
+    } else {
+        return -1;
+    }
+    reader->items = bounds->items;
+    reader->room = bounds->room;
+    return 0;
+}
+
 static PyObject *decode_args(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     PyObject *value, *limits, *list = NULL;
     Bounds bounds;
     if (parse(args, count, names, "decode_args", &value, &limits) < 0)
         return NULL;
-    if (!PyBytes_CheckExact(value) || bounds_of(method, limits, &bounds) < 0)
+    Reader reader;
+    Py_buffer view;
+    if (bounds_of(method, limits, &bounds) < 0 || begin_reading(&reader, value, &bounds, &view) < 0)
         return ask(method, ARGUMENTS, value, limits);
-    const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(value);
-    Reader reader = {at, at + PyBytes_GET_SIZE(value), bounds.items, bounds.room};
     const Shape *shape = method->arguments;
     PyObject *few[8], **values = few;
-    if (shape->places > 8 && (values = PyMem_New(PyObject *, shape->places)) == NULL)
+    if (shape->places > 8 && (values = PyMem_New(PyObject *, shape->places)) == NULL) {
+        done_reading(&view);
         return PyErr_NoMemory();
+    }
     memset(values, 0, shape->places * sizeof *values);
     if (read_fields(&reader, shape, values, true) == 0 && (list = PyList_New(shape->places)) != NULL)
         for (Py_ssize_t place = 0; place < shape->places; place++) {
@@ -200,34 +224,45 @@ static PyObject *decode_args(Method *method, PyObject *const *args, Py_ssize_t c
         Py_XDECREF(values[place]);
     if (values != few)
         PyMem_Free(values);
+    done_reading(&view);
     return list ? list : ask(method, ARGUMENTS, value, limits);
+}
+
+static PyObject *read_reply(const Method *method, Reader *reader)
+{
+    if (reader->at == reader->end)
+        return NULL;
+    const Shape *shape = NULL;
+    uint8_t kind = *reader->at++;
+    if (kind == 1) {
+        shape = method->result;
+        if (method->optional) {
+            if (reader->at == reader->end || *reader->at > 1)
+                return NULL;
+            if (*reader->at++ == 0)
+                shape = NULL;
+        }
+    } else if (kind > 1 && kind - 2 < PyTuple_GET_SIZE(method->raises)) {
+        shape = (Shape *)PyTuple_GET_ITEM(method->raises, kind - 2);
+    } else {
+        return NULL;
+    }
+    PyObject *value = shape ? read_value(reader, shape) : Py_NewRef(Py_None);
+    if (value != NULL && reader->at != reader->end)
+        Py_CLEAR(value);
+    return value;
 }
 
 /* A whole reply's value, or NULL. */
 static PyObject *reply(Method *method, PyObject *data, PyObject *limits)
 {
     Bounds bounds;
-    if (!PyBytes_CheckExact(data) || PyBytes_GET_SIZE(data) == 0 || bounds_of(method, limits, &bounds) < 0)
+    Reader reader;
+    Py_buffer view;
+    if (bounds_of(method, limits, &bounds) < 0 || begin_reading(&reader, data, &bounds, &view) < 0)
         return NULL;
-    const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(data);
-    Reader reader = {at + 1, at + PyBytes_GET_SIZE(data), bounds.items, bounds.room};
-    const Shape *shape = NULL;
-    if (*at == 1) {
-        shape = method->result;
-        if (method->optional) {
-            if (reader.at == reader.end || *reader.at > 1)
-                return NULL;
-            if (*reader.at++ == 0)
-                shape = NULL;
-        }
-    } else if (*at > 1 && *at - 2 < PyTuple_GET_SIZE(method->raises)) {
-        shape = (Shape *)PyTuple_GET_ITEM(method->raises, *at - 2);
-    } else {
-        return NULL;
-    }
-    PyObject *value = shape ? read_value(&reader, shape) : Py_NewRef(Py_None);
-    if (value != NULL && reader.at != reader.end)
-        Py_CLEAR(value);
+    PyObject *value = read_reply(method, &reader);
+    done_reading(&view);
     return value;
 }
 
