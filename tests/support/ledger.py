@@ -12,12 +12,10 @@ import collections
 import os
 import pathlib
 import signal
-import subprocess
 import sys
-import typing
 
 from rpcgen import runtime as rpc
-from tests.support.processes import ROOT, line
+from tests.support.processes import Process
 
 
 class AppendProtocol(rpc.MessageProtocol[str]):
@@ -70,8 +68,8 @@ class Handlers:
     read = append
 
 
-class LedgerServer:
-    """A server of its own process.
+class LedgerServer(Process):
+    """A server of its own process. Told to terminate, it drains.
 
     Args:
         registry: The URL of the registry.
@@ -84,79 +82,18 @@ class LedgerServer:
     def __init__(
         self, registry: str, folder: pathlib.Path, name: str, port: int = 0, advertise: str | None = None
     ) -> None:
+        super().__init__()
         self.name = name
         self.port = port
+        self.advertise = advertise
         self._registry = registry
         self._folder = folder
-        self.advertise = advertise
-        self._process: subprocess.Popen[str] | None = None
-
-    def __enter__(self) -> typing.Self:
-        try:
-            self.start()
-        except BaseException:
-            self.kill()
-            raise
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.kill()
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
 
     def start(self) -> None:
         """Starts it; returns once it is registered."""
-        self.spawn()
-        self.wait_ready()
-
-    def spawn(self) -> None:
-        """Starts it and returns at once."""
         arguments = (self._registry, str(self._folder), self.name, str(self.port), self.advertise or "-")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.ledger", *arguments],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def wait_ready(self) -> None:
-        """Waits until it has told its port, which is once it is registered."""
-        assert self._process is not None
-        self.port = int(line(self._process).split()[1])
-
-    def kill(self) -> None:
-        """Ends it with SIGKILL."""
-        self._end(signal.SIGKILL)
-
-    def terminate(self) -> None:
-        """Ends it with SIGTERM: it drains; returns once it has ended."""
-        self._end(signal.SIGTERM)
-
-    def pause(self) -> None:
-        """Stops the process until ``resume``."""
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
-
-    def _end(self, number: signal.Signals) -> None:
-        process = self._process
-        if process is None:
-            return
-        self._process = None
-        with process:
-            if process.poll() is None:
-                process.send_signal(number)
-                process.send_signal(signal.SIGCONT)
-            try:
-                process.wait(30)
-            finally:
-                process.kill()
+        self._spawn("tests.support.ledger", *arguments)
+        self.port = int(self._line().split()[1])
 
 
 def runs(folder: pathlib.Path) -> collections.Counter[int]:

@@ -48,16 +48,10 @@ def line(process: subprocess.Popen[str]) -> str:
     return text.strip()
 
 
-class RegistryProcess:
-    """``rpcgen registry``, which keeps its port and its data when it is ended and started again.
+class Process:
+    """A Python process that can be ended and started again, and runs while ``with`` lasts."""
 
-    Args:
-        folder: For its data; None keeps nothing on disk.
-    """
-
-    def __init__(self, folder: pathlib.Path | None = None) -> None:
-        self.port = 0
-        self._folder = folder
+    def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> typing.Self:
@@ -72,34 +66,76 @@ class RegistryProcess:
         self.kill()
 
     @property
-    def url(self) -> str:
-        return f"registry://127.0.0.1:{self.port}"
+    def pid(self) -> int:
+        return self._running.pid
+
+    @property
+    def _running(self) -> subprocess.Popen[str]:
+        assert self._process is not None, "it does not run"
+        return self._process
 
     def start(self) -> None:
-        """Starts it; returns once it listens."""
-        data = [] if self._folder is None else ["--data", str(self._folder / "registry")]
+        """Starts it; returns once it is ready."""
+        raise NotImplementedError
+
+    def _spawn(self, module: str, *arguments: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rpcgen", "registry", "--port", str(self.port), *data],
+            [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        self.port = int(line(self._process).split(";")[0].rpartition(":")[2])
+
+    def _line(self) -> str:
+        return line(self._running)
 
     def kill(self) -> None:
         """Ends it with SIGKILL."""
-        process, self._process = self._process, None
-        if process is not None:
-            with process:
-                process.kill()
+        self._end(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Ends it with SIGTERM; returns once it has ended."""
+        self._end(signal.SIGTERM)
 
     def pause(self) -> None:
         """Stops the process until ``resume``."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        self._running.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        self._running.send_signal(signal.SIGCONT)
+
+    def _end(self, number: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with process:
+            try:
+                process.send_signal(number)
+                process.send_signal(signal.SIGCONT)  # a stopped process takes no other signal
+                process.wait(30)
+            finally:
+                process.kill()
+
+
+class RegistryProcess(Process):
+    """``rpcgen registry``, which keeps its port and its data when it is ended and started again.
+
+    Args:
+        folder: For its data; None keeps nothing on disk.
+    """
+
+    def __init__(self, folder: pathlib.Path | None = None) -> None:
+        super().__init__()
+        self.port = 0
+        self._folder = folder
+
+    @property
+    def url(self) -> str:
+        return f"registry://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        data = [] if self._folder is None else ["--data", str(self._folder / "registry")]
+        self._spawn("rpcgen", "registry", "--port", str(self.port), *data)
+        self.port = int(self._line().split(";")[0].rpartition(":")[2])

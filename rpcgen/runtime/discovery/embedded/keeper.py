@@ -9,19 +9,24 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import random
 import select
 import socket
 import threading
 import time
 
 from rpcgen.runtime.address import Address
+from rpcgen.runtime.discovery.backoff import backoff
 from rpcgen.runtime.discovery.embedded.protocol import Lines
-from rpcgen.runtime.discovery.embedded.session import Enrolment, Publish, Session, Stand, backoff
+from rpcgen.runtime.discovery.embedded.session import Enrolment, Publish, Session, Stand
 from rpcgen.runtime.errors import CallError
 from rpcgen.runtime.registry import Changed, Watch
 from rpcgen.runtime.sync.dial import dial
 
 _log = logging.getLogger("rpcgen")
+
+FIRST_PAUSE = 0.05
+"""Seconds before the second try to connect."""
 
 CONNECT_TIME = 3.0
 """Seconds that connecting may take."""
@@ -131,7 +136,7 @@ class Keeper:
 
     def _run(self) -> None:
         try:
-            delays = backoff()
+            failures = 0
             while not self._closed:
                 was_connected = False
                 problem = ""
@@ -152,12 +157,13 @@ class Keeper:
                     if self._reach is not False:
                         _log.warning("the registry %s is away: %s", self._url, problem)
                     if self._reach:
-                        delays = backoff()
+                        failures = 0
                     self._reach = False
                     told = self.session.lost(problem, was_connected=was_connected)
                     self.changed.notify_all()
                 _publish(told)
-                self._rest(time.monotonic() + next(delays))
+                failures += 1
+                self._rest(time.monotonic() + backoff(failures, random.random, FIRST_PAUSE))
         finally:
             self.release()
 

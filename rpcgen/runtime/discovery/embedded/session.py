@@ -359,11 +359,3 @@ _Told = typing.TypeVar("_Told")
 
 def _bound(tell: collections.abc.Callable[[_Told], None], what: _Told) -> Publish:
     return lambda: tell(what)
-
-
-def backoff(first: float = 0.05, most: float = 10.0) -> collections.abc.Iterator[float]:
-    """Gives the seconds to wait before each further try to connect: of gRPC's shape, with jitter."""
-    delay = first
-    while True:
-        yield min(delay * random.uniform(0.8, 1.2), most)
-        delay = min(delay * 1.6, most)

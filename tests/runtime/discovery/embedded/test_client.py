@@ -271,8 +271,8 @@ def test_the_same_token_is_needed(server: RegistryServer, caplog: pytest.LogCapt
         with open_(guarded, "?token=s/cret") as good, open_registry(guarded.url, token="wrong") as bad:
             seen, other = Seen(), Seen()
             good.watch("", seen)
-            bad.watch("", other)
             refused = bad.register("", instance(2))
+            bad.watch("", other)
             assert good.register("", instance(1)).wait(DEADLINE)
             seen.until(1)
             other.until(live=False)

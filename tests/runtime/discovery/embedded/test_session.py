@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import typing
@@ -11,7 +10,7 @@ import msgspec
 import pytest
 
 from rpcgen.runtime.discovery.embedded import session
-from rpcgen.runtime.discovery.embedded.session import Enrolment, Publish, Session, Stand, backoff
+from rpcgen.runtime.discovery.embedded.session import Enrolment, Publish, Session, Stand
 from rpcgen.runtime.registry import Instance, Snapshot, Watch
 
 INSTANCE = Instance("h", 1)
@@ -362,11 +361,3 @@ def test_a_second_registration_after_trouble_is_news(caplog: pytest.LogCaptureFi
         client.due(5.0)
         client.hear(OK)
     assert "registered k again" in caplog.text
-
-
-def test_delays_grow_with_jitter_from_50_ms_to_10_s() -> None:
-    delays = list(itertools.islice(backoff(), 5000))
-    assert 0.04 <= delays[0] <= 0.06
-    assert all(8 <= delay <= 10 for delay in delays[20:])
-    assert len(set(delays[20:])) > 100
-    assert all(late / early >= 0.6 * 1.6 for early, late in itertools.pairwise(delays[:10]))
