@@ -150,11 +150,13 @@ class Loop:
                 self._askers -= 1
             return done
         self._ended.wait(after + grace)
-        if not self._ended.is_set() and self._workers is None and self._connections:
-            # The loop's own thread is in a handler: nobody else can let its client go.
-            for connection in list(self._connections):
+        while self._workers is None and not self._ended.wait(0.01):
+            served = [c for c in list(self._connections) if c.state is State.SERVED]
+            for connection in served:
+                # The loop's own thread may be in a handler: nobody else can let its client go.
                 connection.break_off()
-            return False
+            if served:
+                return False
         self._ended.wait()
         return self._left == 0
 

@@ -13,7 +13,7 @@ import pytest
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.sync import loop
-from rpcgen.runtime.sync.connection import Connection
+from rpcgen.runtime.sync.connection import Connection, State
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
 from tests.support import raw, services
 
@@ -181,3 +181,19 @@ def test_a_successor_takes_the_calls_of_busy_clients(
             # The first one answers one more on its connection, then refuses it.
             assert [stub.divide(number) for number in range(5)] == list(range(5))
             channel.close()
+
+
+def test_a_quiet_connection_does_not_keep_a_server_from_closing(
+    kind: Kind, handlers: services.Handlers
+) -> None:
+    for _ in range(20):
+        server = kind("127.0.0.1", 0, handlers).start()
+        with raw.connection(server.port) as sock:
+            sock.sendall(raw.CALL)
+            assert raw.exactly(sock, 5) == raw.RETURNED
+            while any(connection.state is State.SERVED for connection in list(server._loop._connections)):  # type: ignore[union-attr]
+                time.sleep(0.001)
+            assert server.shutdown(0) is True
+            assert server._thread is not None
+            assert not server._thread.is_alive()
+            assert raw.to_the_end(sock) == b""
