@@ -108,7 +108,7 @@ static PyObject *encode_call(Method *method, PyObject *const *args, Py_ssize_t c
     memcpy(writer.at, PyBytes_AS_STRING(method->prefix), prefix);
     writer.at += prefix + 4;
     start = written(&writer);
-    if (write_fields(&writer, method->arguments, NULL, &PyTuple_GET_ITEM(values, 0), method->default_) < 0
+    if (write_fields(&writer, method->arguments, NULL, PySequence_Fast_ITEMS(values), method->default_) < 0
         || (uint64_t)(written(&writer) - start) > UINT32_MAX)
         goto slow;
     put32(writer.begin + start - 4, (uint32_t)(written(&writer) - start));
