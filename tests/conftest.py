@@ -12,6 +12,10 @@ import hypothesis
 
 from tests.support.zookeeper import zk_url, zookeeper_of_worker  # noqa: F401
 
+# A developer's own registry is not the tests'.
+for _name in ("RPCGEN_REGISTRY", "RPCGEN_REGISTRY_TOKEN"):
+    os.environ.pop(_name, None)
+
 # Two busy cores make single examples slow now and then: that says nothing about the code.
 _UNHURRIED = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large]
 

@@ -8,6 +8,7 @@ import typing
 from rpcgen import runtime as rpc
 from rpcgen.cli.registry_checks import Outcome
 from rpcgen.runtime.address import Address
+from rpcgen.runtime.dispatch import Health
 from rpcgen.runtime.sync.dial import dial
 
 if typing.TYPE_CHECKING:
@@ -20,14 +21,6 @@ CALLERS = 32
 
 ROUNDS = 15
 """All together take at most so many times the time of one, and that of one more."""
-
-
-class Health(rpc.MessageProtocol[bool]):
-    """bool rpc.health(1: string? service)"""
-
-    name = "rpc.health"
-    params = (rpc.Param(1, "service", rpc.OptionalOf(rpc.STRING)),)
-    returns = rpc.BOOL
 
 
 def call_all(

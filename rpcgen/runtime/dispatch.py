@@ -55,7 +55,7 @@ class Dispatcher:
         _refuse_doubles(stubs)
         own = [pair for stub in stubs for pair in stub.methods if _service(pair[0]) == stub.service]
         inherited = [pair for stub in stubs for pair in stub.methods]
-        runtime: list[tuple[Protocol, Handler]] = [(_Describe, self.describe), (_Health, self.health)]
+        runtime: list[tuple[Protocol, Handler]] = [(Describe, self.describe), (Health, self.health)]
         for protocol, handler in (*own, *inherited, *runtime):
             if protocol.name in self.answers or protocol.name in self._oneway:
                 continue
@@ -154,14 +154,14 @@ class Dispatcher:
         return f"{problem}; did you mean {near[0]!r}?" if near else problem
 
 
-class _Describe(MessageProtocol[str]):
+class Describe(MessageProtocol[str]):
     """string rpc.describe()"""
 
     name = "rpc.describe"
     returns = STRING
 
 
-class _Health(MessageProtocol[bool]):
+class Health(MessageProtocol[bool]):
     """bool rpc.health(1: string? service)"""
 
     name = "rpc.health"
