@@ -169,14 +169,14 @@ class Runtime(rpc.ClientStub):
     """Calls what every server answers."""
 
     def describe(self) -> str:
-        from rpcgen.runtime.dispatch import _Describe
+        from rpcgen.runtime.dispatch import Describe
 
-        return self._call(_Describe)
+        return self._call(Describe)
 
     def health(self, service: str | None = None) -> bool:
-        from rpcgen.runtime.dispatch import _Health
+        from rpcgen.runtime.dispatch import Health
 
-        return self._call(_Health, service)
+        return self._call(Health, service)
 
 
 def test_every_server_describes_itself(server: rpc.Server) -> None:
