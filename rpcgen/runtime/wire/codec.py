@@ -1,6 +1,7 @@
 """The messages of one method, from descriptors: the readable reference.
 
-``plain.MethodCodec`` is this, with faster ways for messages without surprises.
+``plain.MethodCodec`` is this, with faster ways for messages without surprises. Where those
+are in C, most programs never read or write a value here: what does is loaded when needed.
 """
 
 from __future__ import annotations
@@ -9,16 +10,13 @@ import typing
 
 from rpcgen.runtime.errors import DecodeError, EncodeError, FaultCode, RemoteException, RemoteFault
 from rpcgen.runtime.schema import DEFAULT, REQUIRED, STRING, VOID, Field, OptionalOf, Reserved, Type
-from rpcgen.runtime.wire.decoder import Decoder
-from rpcgen.runtime.wire.encoder import Encoder
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
-from rpcgen.runtime.wire.scalars import shown
-from rpcgen.runtime.wire.scan import ReplyScan
 from rpcgen.runtime.wire.types import Misfit
 
 if typing.TYPE_CHECKING:
     import collections.abc
 
+    from rpcgen.runtime.wire.decoder import Decoder
     from rpcgen.runtime.wire.scan import AnyReplyScan
 
     Data: typing.TypeAlias = bytes | bytearray | memoryview
@@ -65,6 +63,8 @@ class ReferenceCodec:
         Raises:
             EncodeError: An argument does not fit its type; it says which, the range and the value.
         """
+        from rpcgen.runtime.wire.encoder import Encoder
+
         name = self.name.encode()
         try:
             if len(args) != len(self.params):
@@ -89,6 +89,8 @@ class ReferenceCodec:
             DecodeError: The bytes are not these parameters; an argument that is not known, or
                 no longer, is refused by its tag.
         """
+        from rpcgen.runtime.wire.decoder import Decoder
+
         payload = bytes(payload)
         try:
             return Decoder(payload, limits).block(self.params, self.reserved, len(payload), arguments=True)
@@ -101,6 +103,9 @@ class ReferenceCodec:
         Raises:
             EncodeError: The value does not fit the result's type.
         """
+        from rpcgen.runtime.wire.encoder import Encoder
+        from rpcgen.runtime.wire.scalars import shown
+
         returns = self.returns
         kind = bytes([RETURNED])
         try:
@@ -127,6 +132,8 @@ class ReferenceCodec:
         Raises:
             EncodeError: A field of the exception does not fit its type.
         """
+        from rpcgen.runtime.wire.encoder import Encoder
+
         for number, declared in enumerate(self.raises, RAISED):
             if isinstance(exc, declared):
                 try:
@@ -139,6 +146,8 @@ class ReferenceCodec:
 
     def reply_scan(self, limits: Limits = DEFAULT_LIMITS) -> AnyReplyScan:
         """Gives a new scan, which finds out where a reply ends."""
+        from rpcgen.runtime.wire.scan import ReplyScan
+
         return ReplyScan(self.name, self.returns, limits)
 
     def decode_reply(self, data: Data, limits: Limits = DEFAULT_LIMITS) -> typing.Any:
@@ -151,6 +160,8 @@ class ReferenceCodec:
         Raises:
             DecodeError: The bytes are no reply to this method.
         """
+        from rpcgen.runtime.wire.decoder import Decoder
+
         data = bytes(data)
         decoder = Decoder(data, limits, pos=1)
         part = "result"

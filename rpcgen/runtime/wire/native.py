@@ -27,9 +27,7 @@ from rpcgen.runtime.schema import (
     fresh,
 )
 from rpcgen.runtime.wire._codec import Method, Shape
-from rpcgen.runtime.wire.encoder import default_bytes
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
-from rpcgen.runtime.wire.scalars import CODES, SIZED, conversion
 from rpcgen.runtime.wire.types import height, is_message_only, is_union, resolved
 
 if typing.TYPE_CHECKING:
@@ -79,9 +77,10 @@ def _shape(type_: Type, made: Made) -> Shape:
     if isinstance(type_, Scalar):
         if type_.name not in _BY_KIND:
             return Shape(type_.name)
+        from rpcgen.runtime.wire.scalars import conversion
+
         way = conversion(type_)
         assert way is not None
-        assert type_ in CODES or type_ in SIZED
         return Shape(type_.name, to_wire=way.to_wire, from_wire=way.from_wire)
     if isinstance(type_, OptionalOf):
         return _shape(type_.item, made)
@@ -132,11 +131,25 @@ def _fill(
     for place, field in enumerate(fields):
         optional = isinstance(field.type, OptionalOf)
         absence, absent = _absence(field.default)
-        left_out = default_bytes(field)
         type_ = _shape(field.type, made)
+        left_out = None if optional or absence == "required" else _bytes(type_, field)
         rows.append((field.tag, absence, optional, place, field.attr, type_, absent, left_out, None))
     rows.sort(key=lambda row: row[0])
     shape.fill(tuple(rows), direct, max((row[0] for row in rows), default=0))
+
+
+def _bytes(shape: Shape, field: Field) -> bytes:
+    """Gives the bytes of a field's default, which are left out."""
+
+    def reference(*_: object) -> bytes:
+        from rpcgen.runtime.wire.encoder import default_bytes
+
+        return b"\x01" + (default_bytes(field) or b"")
+
+    nothing = Shape("record")
+    nothing.fill((), False, 0)
+    writer = Method(b"", nothing, shape, False, (), {}, (reference,) * 7, DEFAULT, DEFAULT_LIMITS)
+    return writer.encode_reply(field.default)[1:]
 
 
 def _absence(default: typing.Any) -> tuple[str, object]:

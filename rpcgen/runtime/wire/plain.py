@@ -16,7 +16,6 @@ from rpcgen.runtime.errors import ProtocolError
 from rpcgen.runtime.wire.choice import choice
 from rpcgen.runtime.wire.codec import FAULT, ReferenceCodec
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
-from rpcgen.runtime.wire.scan import ReplyScan as ReplyScan
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -167,7 +166,8 @@ class MethodCodec(ReferenceCodec):
 
 def prepare() -> None:
     """Loads what codecs load at their first message: a server may then have no descriptor left for files."""
-    importlib.import_module(f"rpcgen.runtime.wire.{'native' if native else 'compiled'}")
+    for name in ("encoder", "decoder", "native" if native else "compiled"):
+        importlib.import_module(f"rpcgen.runtime.wire.{name}")
 
 
 def _undecided(data: bytes, limits: Limits) -> typing.Any:
