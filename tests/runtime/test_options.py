@@ -81,7 +81,9 @@ def test_a_timeout_is_above_zero(timeout: float) -> None:
 def test_addresses_as_urls(url: str, address: Address) -> None:
     assert Address.parse(url) == address
     assert str(address) == url
-    assert rpc.connect(url).address == address
+    channel = rpc.connect(url)
+    assert isinstance(channel, rpc.Channel)
+    assert channel.address == address
 
 
 @pytest.mark.parametrize(
