@@ -16,6 +16,7 @@ class Limits(typing.NamedTuple):
         receive_time: Seconds from a message's first byte to its last.
         idle_time: Seconds that a server keeps a connection without a call.
         connections: Connections that a server keeps at once.
+        metadata: Bytes of a message's metadata; framed messages alone have some.
     """
 
     name: int = 255
@@ -25,6 +26,7 @@ class Limits(typing.NamedTuple):
     receive_time: float = 30.0
     idle_time: float = 600.0
     connections: int = 10_000
+    metadata: int = 16 * 1024
 
 
 DEFAULT_LIMITS = Limits()

@@ -1,0 +1,320 @@
+"""The client's end of a framed connection: calls in, replies out, in whatever order they come."""
+
+from __future__ import annotations
+
+import struct
+import typing
+
+from rpcgen.runtime.errors import EncodeError, ProtocolError, Unavailable
+from rpcgen.runtime.wire.events import Event
+from rpcgen.runtime.wire.frames import (
+    CALL,
+    CANCEL,
+    FAULT,
+    FIRST_BYTE,
+    GOAWAY,
+    HEAD,
+    HELLO,
+    LAST_ID,
+    MAGIC,
+    NO_REPLY,
+    OVERHEAD,
+    PING,
+    PONG,
+    PREFACE,
+    REPLY,
+    SMALL,
+    VERSION,
+    decode_fault,
+    pack_u32,
+    unpack_head,
+)
+from rpcgen.runtime.wire.session import Session
+from rpcgen.runtime.wire.states import SENT, Side, State
+
+if typing.TYPE_CHECKING:
+    from rpcgen.runtime.wire.frames import Buffer, Metadata
+    from rpcgen.runtime.wire.hello import CallHead, Terms
+
+_REPLY: typing.Final = REPLY << 8
+_CALL: typing.Final = CALL << 8
+
+_NONE: typing.Any = object()
+_CANCELLED: typing.Any = object()
+"""The caller of a call for which nobody waits any more."""
+
+_HINT = 'does the server speak plain messages only? then say protocol="plain"'
+
+
+class ClientSession(Session):
+    """See ``Session`` for a shell's duties.
+
+    Preface and HELLO are in what is to be sent from the beginning, so that they go out with the first
+    call. A server that answers nothing within the handshake time is the shell's to notice.
+
+    Args:
+        terms: What this end accepts, says and does.
+    """
+
+    __slots__ = ("_calls", "_handed", "_heads", "_held")
+
+    side = Side.CLIENT
+    _QUICK_IN = frozenset((State.OPEN, State.DRAINING, State.LEAVING, State.PARTING))
+    _USUAL = CALL
+
+    def __init__(self, terms: Terms | None = None) -> None:
+        self._calls: dict[int, typing.Any] = {}
+        """Call id → caller, of all that are not answered."""
+        self._held: list[tuple[list[Buffer], int, int]] | None = None
+        """Frames, their payloads' sizes, call ids: a large call and what follows it, until the server's HELLO."""
+        self._handed = 0
+        """The highest call id that ``data_to_send`` has given."""
+        super().__init__(terms)
+        self._heads = self.terms.heads
+        self._out.append(PREFACE + self.terms.hello)
+
+    def send_call(
+        self,
+        name: str,
+        block: Buffer,
+        milliseconds: int = 0,
+        metadata: Metadata | None = None,
+        *,
+        no_reply: bool = False,
+        caller: typing.Any = None,
+    ) -> int:
+        """Queues a call.
+
+        Args:
+            name: The method's, on the wire.
+            block: The field block of its arguments.
+            milliseconds: That are left (see ``milliseconds_left``); 0: no deadline.
+            metadata: By name.
+            no_reply: Of a ``oneway`` method. Nothing is heard of the call again.
+            caller: What the event of its reply gives back.
+
+        Returns:
+            The call's id, for ``cancel``.
+
+        Raises:
+            Unavailable: Calls are taken no more: go elsewhere.
+            EncodeError: The call or its metadata is too large, or the name longer than 255 bytes.
+        """
+        call_id = self._last + 1
+        if metadata is None and not no_reply and len(block) < self._quick_out:
+            pack, prefix, size = self._heads.get(name) or self._head(name)
+            try:
+                head = pack(size + len(block), _CALL, call_id, prefix, milliseconds)
+            except struct.error:
+                raise self._unpackable(call_id, milliseconds) from None
+            self._out.append(head + block)
+            self._calls[call_id] = caller
+            self._last = call_id
+            return call_id
+        if CALL not in SENT[self.state]:
+            raise Unavailable(f"the connection is {self.state.value}: the call was not sent")
+        if call_id > LAST_ID or not 0 <= milliseconds <= LAST_ID:
+            raise self._unpackable(call_id, milliseconds)
+        prefix = (self._heads.get(name) or self._head(name))[1]
+        parts: list[Buffer] = [prefix + pack_u32(milliseconds), block]
+        self._send(CALL, NO_REPLY if no_reply else 0, call_id, parts, metadata)
+        self._last = call_id
+        if not no_reply:
+            self._calls[call_id] = caller
+        return call_id
+
+    def sole_call(self, name: str, block: Buffer, milliseconds: int = 0) -> bytes:
+        """Does what ``send_call`` and ``data_to_send`` do, for a connection that has one call at a time."""
+        self.send_call(name, block, milliseconds)
+        out = self._out
+        if len(out) == 1 and not self._big and self._held is None:
+            self._out = []
+            self._handed = self._last
+            return out[0]  # type: ignore[return-value]
+        return b"".join(self.data_to_send())
+
+    def sole_reply(self, data: bytes) -> bytes | None:
+        """Gives the reply to the sole call if the data is exactly that; None: use ``receive``."""
+        if len(data) <= HEAD or self._pending:
+            return None
+        length, word, call_id = unpack_head(data)
+        if word != _REPLY or length > self._quick_in or length != len(data) - 4 or not data[HEAD]:
+            return None
+        if self._calls.get(call_id, _NONE) is not None:
+            return None
+        del self._calls[call_id]
+        return data[HEAD:]
+
+    def cancel(self, call_id: int) -> bool:
+        """Tells the server that nobody waits for a call. Its caller hears nothing of it any more.
+
+        Returns:
+            Whether it was running, as far as is known here.
+        """
+        if self._calls.get(call_id, _CANCELLED) is _CANCELLED:
+            return False
+        self._calls[call_id] = _CANCELLED
+        self._send(CANCEL, 0, call_id, [])
+        return True
+
+    def goaway(self, reason: str = "") -> None:
+        """Tells the server that no more calls come. Replies still do; then ``is_finished``.
+
+        Before the server's HELLO, and after the end, there is nobody to tell: nothing is done.
+        """
+        if GOAWAY in SENT[self.state]:
+            self._send_goaway(0, reason)
+
+    def data_to_send(self) -> list[Buffer]:
+        if self._held is None:
+            self._handed = self._last
+        return super().data_to_send()
+
+    @property
+    def running(self) -> int:
+        return len(self._calls)
+
+    def _head(self, name: str) -> CallHead:
+        """Makes what calls of a method begin with: a function that packs it, the name, its part of the length."""
+        raw = name.encode(errors="replace")
+        if len(raw) > 255:
+            raise EncodeError(f"a method's name of {len(raw)} bytes; the limit is 255")
+        prefix = bytes((len(raw),)) + raw
+        made = (struct.Struct(f">IHI{len(prefix)}sI").pack, prefix, OVERHEAD + len(prefix) + 4)
+        if len(self._heads) < 10_000:
+            self._heads[name] = made
+        return made
+
+    def _unpackable(self, call_id: int, milliseconds: int) -> Exception:
+        if call_id > LAST_ID:
+            return Unavailable("the connection has used up its call ids: the call was not sent")
+        return ValueError(f"milliseconds are 0 to {LAST_ID}, not {milliseconds!r}")
+
+    def _queue(self, frame: list[Buffer], size: int, call_id: int) -> None:
+        if self.state is State.GREETING:
+            if self._held is None and size + OVERHEAD > SMALL:
+                # Ids must rise on the wire: what comes after a call that has to wait waits with it.
+                self._held = []
+                self._handed = call_id - 1
+                self._quick_out = -1
+            if self._held is not None:
+                self._held.append((frame, size, call_id))
+                return
+        super()._queue(frame, size, call_id)
+
+    def _frames(self, data: bytes, events: list[Event], first: float, now: float) -> int:
+        size, pos = len(data), 0
+        calls, quick = self._calls, self._quick_in
+        while size - pos >= HEAD:
+            length, word, call_id = unpack_head(data, pos)
+            end = pos + 4 + length
+            if word == _REPLY and OVERHEAD < length <= quick and end <= size and data[pos + HEAD]:
+                caller = calls.pop(call_id, _NONE)
+                if caller is _NONE:
+                    raise self._unasked(call_id)
+                if caller is not _CANCELLED:
+                    events.append((REPLY, caller, data[pos + HEAD : end], None))
+                pos = end
+                continue
+            kind = self._checked(length, word, call_id, data, pos)
+            if end > size:
+                break
+            self._take(kind, word, call_id, data[pos + HEAD : end], now if pos else first, events)
+            pos = end
+            if self.is_closed:
+                return size
+            quick = self._quick_in
+        return pos
+
+    def _take_hello(
+        self, flags: int, call_id: int, payload: Buffer, began: float, events: list[Event]
+    ) -> None:
+        super()._take_hello(flags, call_id, payload, began, events)
+        held, self._held = self._held, None
+        refused = set()
+        for frame, size, held_id in held or ():
+            if size + OVERHEAD <= self._peer_largest:
+                if held_id not in refused:
+                    self._queue(frame, size, held_id)
+                continue
+            refused.add(held_id)
+            caller = self._calls.pop(held_id, _CANCELLED)
+            if caller is not _CANCELLED:
+                problem = f"a call of {size} bytes; the server accepts {self._peer_largest - OVERHEAD}"
+                events.append((FAULT, caller, EncodeError(problem), None))
+
+    def _take_reply(
+        self, flags: int, call_id: int, payload: Buffer, began: float, events: list[Event]
+    ) -> None:
+        reply, metadata, too_much = self._content(flags, payload)
+        limit = self.terms.limits.message
+        if len(reply) > limit:
+            too_much = f"a reply of {len(reply)} bytes; the limit is {limit}"
+        if not reply or not reply[0]:
+            raise ProtocolError(f"a REPLY to call {call_id} that is none: of kind 0, or empty")
+        caller = self._answered(call_id)
+        if caller is _CANCELLED:
+            return
+        if too_much:
+            events.append((FAULT, caller, ProtocolError(too_much), None))
+        else:
+            events.append((REPLY, caller, reply, metadata))
+
+    def _take_fault(
+        self, flags: int, call_id: int, payload: Buffer, began: float, events: list[Event]
+    ) -> None:
+        if not call_id:
+            self._take_last_word(flags, payload, events)
+            return
+        content, metadata, too_much = self._content(flags, payload)
+        fault = decode_fault(content)
+        caller = self._answered(call_id)
+        if caller is not _CANCELLED:
+            events.append((FAULT, caller, fault, None if too_much else metadata))
+
+    def _answered(self, call_id: int) -> typing.Any:
+        caller = self._calls.pop(call_id, _NONE)
+        if caller is _NONE:
+            raise self._unasked(call_id)
+        return caller
+
+    def _unasked(self, call_id: int) -> ProtocolError:
+        what = "was answered before, or after a GOAWAY" if call_id <= self._last else "was never sent"
+        return ProtocolError(f"an answer to call {call_id}, which {what}")
+
+    def _calls_above(self, last: int) -> list[typing.Any]:
+        above = [call_id for call_id in self._calls if call_id > last]
+        callers = [self._calls.pop(call_id) for call_id in above]
+        return [caller for caller in callers if caller is not _CANCELLED]
+
+    def _calls_left(self) -> tuple[list[typing.Any], list[typing.Any]]:
+        running = [(call_id, caller) for call_id, caller in self._calls.items() if caller is not _CANCELLED]
+        self._calls.clear()
+        self._held = None
+        may_have_run = [caller for call_id, caller in running if call_id <= self._handed]
+        return may_have_run, [caller for call_id, caller in running if call_id > self._handed]
+
+    def _bad_length(self, length: int, data: bytes, pos: int) -> None:
+        if self.state is State.GREETING:
+            # What a server says that does not speak this version, or no frames at all.
+            start = data[pos : pos + len(PREFACE)]
+            if start[0] == FIRST_BYTE and MAGIC.startswith(start[:-1] if len(start) == 8 else start):
+                if len(start) < len(PREFACE):
+                    return
+                raise ProtocolError(
+                    f"the server speaks framed messages up to version {start[7]}, not {VERSION}"
+                )
+            raise ProtocolError(f"the server's first bytes, {start[:4].hex(' ')}, are no frame: {_HINT}")
+        super()._bad_length(length, data, pos)
+
+    def _nothing_came(self) -> str:
+        return f"the server ended the connection before its HELLO: {_HINT}"
+
+    _TAKERS: typing.ClassVar = {
+        HELLO: _take_hello,
+        REPLY: _take_reply,
+        FAULT: _take_fault,
+        PING: Session._take_ping,
+        PONG: Session._take_pong,
+        GOAWAY: Session._take_goaway,
+    }

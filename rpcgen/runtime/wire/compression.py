@@ -1,0 +1,172 @@
+"""Compressed payloads: gzip from the standard library, zstd and lz4 where they are installed.
+
+An algorithm's library is imported when it is first used; which there are is found out without.
+Expanding stops one byte after the length that the payload claims, so a bomb takes no more
+memory than an honest payload of that length, which has been held against the limits before.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import sys
+import typing
+
+from rpcgen.runtime.errors import ProtocolError
+from rpcgen.runtime.wire.frames import pack_u32, u32
+
+if typing.TYPE_CHECKING:
+    import collections.abc
+
+    from rpcgen.runtime.wire.frames import Buffer
+
+OVERHEAD: typing.Final = 5
+"""Bytes before the compressed ones: the algorithm's number and the raw length."""
+
+_ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+
+_WINDOW = 23
+"""zstd takes 2 to this many bytes at most, whatever a payload asks for; what every decoder should take."""
+
+
+class _Decompressor(typing.Protocol):
+    """What all three libraries give."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes | None: ...
+    def decompress(self, data: Buffer, max_length: int, /) -> bytes: ...
+
+
+class Algorithm(typing.NamedTuple):
+    """One way to compress.
+
+    Args:
+        number: In a compressed payload.
+        name: In a HELLO.
+        library: The module that tells whether it is installed; looking for it must import nothing large.
+        compress: From bytes to bytes, in the algorithm's own frame format.
+        decompressor: Gives a new one.
+    """
+
+    number: int
+    name: str
+    library: str
+    compress: collections.abc.Callable[[bytes], bytes]
+    decompressor: collections.abc.Callable[[], _Decompressor]
+
+
+def _gzip(data: bytes) -> bytes:
+    import zlib
+
+    # Quick rather than small: a network slower than this is rare.
+    made = zlib.compressobj(level=1, wbits=31)
+    return made.compress(data) + made.flush()
+
+
+def _gunzip() -> _Decompressor:
+    import zlib
+
+    return zlib.decompressobj(wbits=31)
+
+
+def _zstd(data: bytes) -> bytes:
+    compressed: bytes = importlib.import_module(_ZSTD).compress(data, level=3)
+    return compressed
+
+
+def _unzstd() -> _Decompressor:
+    zstd = importlib.import_module(_ZSTD)
+    made: _Decompressor = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW})
+    return made
+
+
+def _lz4(data: bytes) -> bytes:
+    compressed: bytes = importlib.import_module("lz4.frame").compress(data, store_size=False)
+    return compressed
+
+
+def _unlz4() -> _Decompressor:
+    made: _Decompressor = importlib.import_module("lz4.frame").LZ4FrameDecompressor()
+    return made
+
+
+ALGORITHMS = (
+    Algorithm(1, "gzip", "zlib", _gzip, _gunzip),
+    Algorithm(2, "zstd", _ZSTD, _zstd, _unzstd),
+    Algorithm(3, "lz4", "lz4", _lz4, _unlz4),
+)
+BY_NAME = {algorithm.name: algorithm for algorithm in ALGORITHMS}
+_BY_NUMBER = {algorithm.number: algorithm for algorithm in ALGORITHMS}
+
+
+@functools.cache
+def understood() -> tuple[str, ...]:
+    """Gives the names of the algorithms whose libraries are installed."""
+    return tuple(algorithm.name for algorithm in ALGORITHMS if _is_installed(algorithm.library))
+
+
+def checked_names(names: collections.abc.Iterable[str]) -> tuple[str, ...]:
+    """Gives algorithms back that a program names to compress by.
+
+    Raises:
+        ValueError: There is none of that name, or its library is not installed.
+    """
+    names = tuple(names)
+    for name in names:
+        if name not in BY_NAME:
+            raise ValueError(f"there is no compression {name!r}: there are {', '.join(BY_NAME)}")
+        if name not in understood():
+            raise ValueError(f"compression {name} is not installed: pip install 'rpcgen[{name}]'")
+    return names
+
+
+def compressed(algorithm: Algorithm, payload: bytes) -> bytes | None:
+    """Gives the payload compressed; None where that is not smaller."""
+    data = algorithm.compress(payload)
+    if len(data) + OVERHEAD >= len(payload):
+        return None
+    return b"".join((bytes((algorithm.number,)), pack_u32(len(payload)), data))
+
+
+def expanded(payload: Buffer, largest: int) -> bytes:
+    """Gives what was compressed.
+
+    Args:
+        payload: As ``compressed`` gives it.
+        largest: Bytes that it may have when expanded.
+
+    Raises:
+        ProtocolError: It would be larger, is not as long as it says, or is not of an
+            algorithm that is understood here.
+    """
+    if len(payload) < OVERHEAD:
+        raise ProtocolError(f"a compressed payload of {len(payload)} bytes; it has {OVERHEAD} or more")
+    algorithm = _BY_NUMBER.get(payload[0])
+    if algorithm is None or algorithm.name not in understood():
+        name = f" ({algorithm.name})" if algorithm else ""
+        raise ProtocolError(f"compression {payload[0]}{name}, which this end's HELLO does not list")
+    (size,) = u32(payload, 1)
+    if size > largest:
+        raise ProtocolError(f"a compressed payload of {size} bytes when expanded; the limit is {largest}")
+    try:
+        decompressor = algorithm.decompressor()
+        data = decompressor.decompress(memoryview(payload)[OVERHEAD:], size + 1)
+        if len(data) == size and not decompressor.eof:
+            # The limit was reached before the end's own bytes were read.
+            data += decompressor.decompress(b"", 1)
+    except Exception as error:  # each library has its own
+        raise ProtocolError(f"a payload that is not {algorithm.name}: {error}") from error
+    if len(data) != size or not decompressor.eof or decompressor.unused_data:
+        came = f"more than {size}" if len(data) > size else f"{len(data)}"
+        raise ProtocolError(f"a compressed payload says {size} bytes, but holds {came}, or more than one end")
+    return data
+
+
+def _is_installed(library: str) -> bool:
+    try:
+        return importlib.util.find_spec(library) is not None
+    except ImportError:
+        return False

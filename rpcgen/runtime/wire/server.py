@@ -1,0 +1,312 @@
+"""The server's end of a framed connection: calls out, each answered once, in whatever order.
+
+The shell finds out by the first byte whether a connection is framed (``FIRST_BYTE``), and gives
+``receive`` everything from that byte on.
+"""
+
+from __future__ import annotations
+
+import typing
+
+from rpcgen.runtime.errors import FaultCode, ProtocolError
+from rpcgen.runtime.wire.events import Event
+from rpcgen.runtime.wire.frames import (
+    CALL,
+    CANCEL,
+    FAULT,
+    GOAWAY,
+    HEAD,
+    HELLO,
+    MAGIC,
+    NO_REPLY,
+    OVERHEAD,
+    PING,
+    PONG,
+    PREFACE,
+    REPLY,
+    encode_fault,
+    pack_head,
+    plain_fault,
+    u32,
+    unpack_head,
+)
+from rpcgen.runtime.wire.session import Session
+from rpcgen.runtime.wire.states import OPENED, RECEIVED, SENT, Side, State
+
+if typing.TYPE_CHECKING:
+    import collections.abc
+
+    from rpcgen.runtime.wire.frames import Buffer, Metadata
+    from rpcgen.runtime.wire.hello import Terms
+
+_REPLY: typing.Final = REPLY << 8
+_CALL: typing.Final = CALL << 8
+
+
+class ServerSession(Session):
+    """See ``Session`` for a shell's duties.
+
+    Every CALL event that wants a reply is answered exactly once, by ``send_reply`` or ``send_fault``, after
+    a CANCEL too. Calls beyond ``Terms.calls`` are refused in here; a shell that wants the client to wait
+    instead stops receiving earlier.
+
+    Args:
+        terms: What this end accepts, says and does.
+    """
+
+    __slots__ = ("_cancelled", "_running")
+
+    side = Side.SERVER
+    _QUICK_IN = frozenset((State.OPEN,))
+    _USUAL = REPLY
+
+    def __init__(self, terms: Terms | None = None) -> None:
+        self._running: set[int] = set()
+        self._cancelled: set[int] | None = None
+        """Of those that run."""
+        super().__init__(terms)
+
+    def send_reply(self, call_id: int, reply: Buffer, metadata: Metadata | None = None) -> None:
+        """Queues the answer to a call.
+
+        Args:
+            call_id: Of a CALL event that has not been answered.
+            reply: A plain reply; one of kind 0 goes out as a FAULT. What is larger than the client
+                accepts is answered RESOURCE_EXHAUSTED.
+            metadata: By name.
+
+        Raises:
+            LookupError: The call is not running. After the session's end nothing is raised or done.
+            EncodeError: The metadata is none, or too large; the call is still to be answered.
+        """
+        running = self._running
+        if call_id not in running:
+            self._not_running(call_id)
+            return
+        if metadata is None and len(reply) < self._quick_out and reply[0]:
+            running.remove(call_id)
+            self._out.append(pack_head(len(reply) + OVERHEAD, _REPLY, call_id) + reply)
+            if self._cancelled:
+                self._cancelled.discard(call_id)
+            return
+        if not reply[0]:
+            fault = plain_fault(reply)
+            self.send_fault(call_id, fault.code, fault.message, metadata=metadata)
+            return
+        if OVERHEAD + len(reply) > self._peer_largest:
+            problem = f"a reply of {len(reply)} bytes; the client accepts {self._peer_largest - OVERHEAD}"
+            self.send_fault(call_id, FaultCode.RESOURCE_EXHAUSTED, problem)
+            return
+        self._send(REPLY, 0, call_id, [reply], metadata)
+        self._answered(call_id)
+
+    def send_fault(
+        self,
+        call_id: int,
+        code: FaultCode,
+        message: str,
+        details: collections.abc.Mapping[str, str] | None = None,
+        metadata: Metadata | None = None,
+    ) -> None:
+        """Queues the answer to a call that failed.
+
+        Args:
+            call_id: Of a CALL event that has not been answered.
+            code: Why.
+            message: For people.
+            details: For programs, by name; left out where they would make the frame too large.
+            metadata: By name.
+
+        Raises:
+            LookupError, EncodeError: As ``send_reply``.
+        """
+        if call_id not in self._running:
+            self._not_running(call_id)
+            return
+        self._send(FAULT, 0, call_id, [encode_fault(code, message, details)], metadata)
+        self._answered(call_id)
+
+    def goaway(self, reason: str = "", last: int | None = None) -> list[Event]:
+        """Tells the client that calls are taken no more. Those up to ``last`` are answered still; then ``is_finished``.
+
+        Args:
+            reason: For people.
+            last: No call above it has been or will be started, and none is to be answered; None: the
+                last one that has come. It may go down when said again, never up.
+
+        Returns:
+            ENDED where no call has been taken yet: the client is refused as a whole, with UNAVAILABLE.
+
+        Raises:
+            ValueError: ``last`` is above an earlier one.
+        """
+        if self.state in (State.PREFACE, State.GREETING):
+            return self.refuse(FaultCode.UNAVAILABLE, reason or "the server is closing")
+        if GOAWAY not in SENT[self.state]:
+            return []
+        if last is None:
+            last = min(self._last, self._goaway_sent)
+        if last > self._goaway_sent:
+            raise ValueError(f"a GOAWAY up to call {last}, after one up to {self._goaway_sent}")
+        self._send_goaway(last, reason)
+        for call_id in [call_id for call_id in self._running if call_id > last]:
+            self._answered(call_id)
+        return []
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    def _answered(self, call_id: int) -> None:
+        self._running.remove(call_id)
+        if self._cancelled:
+            self._cancelled.discard(call_id)
+
+    def _not_running(self, call_id: int) -> None:
+        if self.state is not State.CLOSED:
+            raise LookupError(
+                f"call {call_id} is not running: it was answered, or wants no answer, or never came"
+            )
+
+    def _opening(self, data: bytes) -> bytes:
+        start = data[: len(PREFACE)]
+        if start[: len(MAGIC)] != MAGIC[: len(start)]:
+            raise ProtocolError(f"the first bytes are {start.hex(' ')}, not those of framed messages")
+        if len(start) < len(PREFACE):
+            self._rest, self._pending = data, True
+            return b""
+        if start != PREFACE:
+            self._out.append(PREFACE)
+            raise ProtocolError(f"the client speaks version {start[-1]} of framed messages; this server 1")
+        self._pending = False
+        self._move(RECEIVED, OPENED)
+        self._out.append(self.terms.hello)
+        return data[len(PREFACE) :]
+
+    def _frames(self, data: bytes, events: list[Event], first: float, now: float) -> int:
+        size, pos = len(data), 0
+        running, quick = self._running, self._quick_in
+        longest, most = self.terms.limits.name, self.terms.calls
+        while size - pos >= HEAD:
+            length, word, call_id = unpack_head(data, pos)
+            end = pos + 4 + length
+            if word == _CALL and 10 < length <= quick and end <= size and call_id > self._last:
+                name = data[pos + HEAD]
+                begin = pos + 11 + name
+                if begin + 4 <= end and name <= longest and len(running) < most:
+                    (milliseconds,) = u32(data, begin)
+                    self._last = call_id
+                    running.add(call_id)
+                    try:
+                        method = data[pos + 11 : begin].decode()
+                    except UnicodeDecodeError:
+                        raise _nameless(call_id) from None
+                    deadline = (now if pos else first) + milliseconds / 1000 if milliseconds else None
+                    events.append((CALL, call_id, method, deadline, data[begin + 4 : end], None, False))
+                    pos = end
+                    continue
+            kind = self._checked(length, word, call_id, data, pos)
+            if end > size:
+                break
+            self._take(kind, word, call_id, data[pos + HEAD : end], now if pos else first, events)
+            pos = end
+            if self.is_closed:
+                return size
+            quick = self._quick_in
+        return pos
+
+    def _take_hello(
+        self, flags: int, call_id: int, payload: Buffer, began: float, events: list[Event]
+    ) -> None:
+        super()._take_hello(flags, call_id, payload, began, events)
+        check = self.terms.check
+        if check is None:
+            return
+        assert self.peer is not None
+        cause = None
+        try:
+            problem = check(self.peer)
+        except Exception as error:
+            problem, cause = "the credentials could not be checked", error
+        if problem is not None:
+            refused = ProtocolError(f"refused the client: {problem}")
+            refused.__cause__ = cause
+            events[-1] = self._break(refused, FaultCode.UNAUTHENTICATED, problem)
+
+    def _take_call(
+        self, flags: int, call_id: int, payload: Buffer, began: float, events: list[Event]
+    ) -> None:
+        if call_id <= self._last:
+            raise ProtocolError(f"a CALL with id {call_id} after one with {self._last}: ids rise")
+        self._last = call_id
+        content, metadata, too_much = self._content(flags, payload)
+        name = content[0] if content else 0
+        block = content[5 + name :]
+        if len(content) < 5 + name or name > self.terms.limits.name:
+            raise ProtocolError(f"call {call_id} is cut short, or its name of {name} bytes too long")
+        try:
+            method = str(content[1 : 1 + name], "utf-8")
+        except UnicodeDecodeError:
+            raise _nameless(call_id) from None
+        if call_id > self._goaway_sent:
+            return  # as GOAWAY has said
+        limit = self.terms.limits.message
+        if len(block) > limit:
+            too_much = f"a call of {len(block)} bytes; the limit is {limit}"
+        code = FaultCode.RESOURCE_EXHAUSTED
+        no_reply = bool(flags & NO_REPLY)
+        if not too_much and not no_reply and len(self._running) >= self.terms.calls:
+            too_much, code = f"more than {self.terms.calls} calls at once", FaultCode.UNAVAILABLE
+        if too_much:
+            if not no_reply:
+                self._send(FAULT, 0, call_id, [encode_fault(code, too_much)])
+            return
+        (milliseconds,) = u32(content, 1 + name)
+        deadline = began + milliseconds / 1000 if milliseconds else None
+        if not no_reply:
+            self._running.add(call_id)
+        events.append((CALL, call_id, method, deadline, block, metadata, no_reply))
+
+    def _take_cancel(
+        self, flags: int, call_id: int, payload: Buffer, began: float, events: list[Event]
+    ) -> None:
+        if len(payload):
+            raise ProtocolError(f"a CANCEL of {len(payload)} bytes; it has none")
+        if call_id > self._last:
+            raise ProtocolError(f"a CANCEL of call {call_id}, which never came")
+        if call_id in self._running:
+            if self._cancelled is None:
+                self._cancelled = set()
+            if call_id not in self._cancelled:
+                self._cancelled.add(call_id)
+                events.append((CANCEL, call_id))
+
+    def _take_fault(
+        self, flags: int, call_id: int, payload: Buffer, began: float, events: list[Event]
+    ) -> None:
+        if call_id:
+            raise ProtocolError(f"a FAULT for call {call_id}, from a client")
+        self._take_last_word(flags, payload, events)
+
+    def _calls_left(self) -> tuple[list[typing.Any], list[typing.Any]]:
+        left = sorted(self._running)
+        self._running.clear()
+        self._cancelled = None
+        return left, []
+
+    def _nothing_came(self) -> str:
+        return "the client ended the connection before its HELLO"
+
+    _TAKERS: typing.ClassVar = {
+        HELLO: _take_hello,
+        CALL: _take_call,
+        FAULT: _take_fault,
+        CANCEL: _take_cancel,
+        PING: Session._take_ping,
+        PONG: Session._take_pong,
+        GOAWAY: Session._take_goaway,
+    }
+
+
+def _nameless(call_id: int) -> ProtocolError:
+    return ProtocolError(f"the method's name of call {call_id} is not UTF-8")
