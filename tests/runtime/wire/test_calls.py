@@ -124,3 +124,33 @@ def test_a_name_at_the_limit_is_waited_for() -> None:
     for byte in b"\0\0\0\xff":
         reader.feed(bytes([byte]))
         assert reader.next_call() is None
+
+
+@pytest.mark.parametrize("first", [b"", b"\0", message(b"a", b"b")[:-1]])
+def test_take_is_feed_and_next_call(first: bytes) -> None:
+    whole = message("é".encode(), b"block")
+    for data in (
+        whole,
+        whole[:-1],
+        whole + b"\0",
+        whole * 2,
+        message(b"\xff", b""),
+        message(b"x" * 200, b""),
+        message(b"x", bytes(100)),
+        b"\xff",
+        b"",
+    ):
+        ends: list[tuple[object, object]] = []
+        for at_once in (True, False):
+            reader = CallReader(rpc.Limits(name=100, message=90))
+            reader.feed(first)
+            try:
+                if at_once:
+                    call = reader.take(data)
+                else:
+                    reader.feed(data)
+                    call = reader.next_call()
+                ends.append((call, reader.pending))
+            except rpc.ProtocolError as error:
+                ends.append((None, str(error)))
+        assert ends[0] == ends[1]

@@ -31,7 +31,7 @@
 #define RARE(condition) __builtin_expect(!!(condition), 0)
 
 /* Levels of C calls; deeper values are left to the reference, which uses Python's own stack. */
-#define MOST_NESTING 200
+#define MOST_NESTING 100
 
 typedef enum {
     /* Numbers: written and read without running any Python code. */
