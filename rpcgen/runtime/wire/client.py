@@ -102,7 +102,10 @@ class ClientSession(Session):
         """
         call_id = self._last + 1
         if metadata is None and not no_reply and len(block) < self._quick_out:
-            pack, prefix, size = self._heads.get(name) or self._head(name)
+            try:
+                pack, prefix, size = self._heads[name]
+            except KeyError:
+                pack, prefix, size = self._head(name)
             try:
                 head = pack(size + len(block), _CALL, call_id, prefix, milliseconds)
             except struct.error:
@@ -166,8 +169,7 @@ class ClientSession(Session):
             self._send_goaway(0, reason)
 
     def data_to_send(self) -> list[Buffer]:
-        if self._held is None:
-            self._handed = self._last
+        self._handed = self._last if self._held is None else self._held[0][2] - 1
         return super().data_to_send()
 
     @property
@@ -195,7 +197,6 @@ class ClientSession(Session):
             if self._held is None and size + OVERHEAD > SMALL:
                 # Ids must rise on the wire: what comes after a call that has to wait waits with it.
                 self._held = []
-                self._handed = call_id - 1
                 self._quick_out = -1
             if self._held is not None:
                 self._held.append((frame, size, call_id))
@@ -204,27 +205,33 @@ class ClientSession(Session):
 
     def _frames(self, data: bytes, events: list[Event], first: float, now: float) -> int:
         size, pos = len(data), 0
-        calls, quick = self._calls, self._quick_in
-        while size - pos >= HEAD:
-            length, word, call_id = unpack_head(data, pos)
-            end = pos + 4 + length
-            if word == _REPLY and OVERHEAD < length <= quick and end <= size and data[pos + HEAD]:
-                caller = calls.pop(call_id, _NONE)
-                if caller is _NONE:
-                    raise self._unasked(call_id)
+        calls = self._calls
+        while True:
+            quick = self._quick_in
+            while pos < size - HEAD:
+                # The usual REPLY; what is unusual about one is found out below.
+                length, word, call_id = unpack_head(data, pos)
+                end = pos + 4 + length
+                if word != _REPLY or not OVERHEAD < length <= quick or end > size or not data[pos + HEAD]:
+                    break
+                try:
+                    caller = calls.pop(call_id)
+                except KeyError:
+                    raise self._unasked(call_id) from None
                 if caller is not _CANCELLED:
                     events.append((REPLY, caller, data[pos + HEAD : end], None))
                 pos = end
-                continue
+            if size - pos < HEAD:
+                return pos
+            length, word, call_id = unpack_head(data, pos)
             kind = self._checked(length, word, call_id, data, pos)
+            end = pos + 4 + length
             if end > size:
-                break
+                return pos
             self._take(kind, word, call_id, data[pos + HEAD : end], now if pos else first, events)
             pos = end
             if self.is_closed:
                 return size
-            quick = self._quick_in
-        return pos
 
     def _take_hello(
         self, flags: int, call_id: int, payload: Buffer, began: float, events: list[Event]

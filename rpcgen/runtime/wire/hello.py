@@ -141,8 +141,8 @@ class Terms:
         self.calls = calls
         self._compress = checked_names(compress)
         self.compress_from = compress_from
-        self.quick = min(limits.message, SMALL // 2)
-        """Payloads of fewer bytes are within every limit, whatever they hold."""
+        self.quick = min(limits.message, SMALL // 2) if limits.name >= 255 else -1
+        """Frames up to this length are within every limit, whatever they hold."""
         self.hello = encode_hello(Hello(properties or {}, understood(), self.largest, credentials))
         """The whole frame."""
         self.heads: dict[str, CallHead] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing
 
-from rpcgen.runtime.errors import FaultCode, ProtocolError
+from rpcgen.runtime.errors import EncodeError, FaultCode, ProtocolError
 from rpcgen.runtime.wire.events import Event
 from rpcgen.runtime.wire.frames import (
     CALL,
@@ -42,6 +42,9 @@ if typing.TYPE_CHECKING:
 _REPLY: typing.Final = REPLY << 8
 _CALL: typing.Final = CALL << 8
 
+_SHORTEST: typing.Final = HEAD + 5
+"""Bytes of a CALL: with a name's length and the milliseconds."""
+
 
 class ServerSession(Session):
     """See ``Session`` for a shell's duties.
@@ -63,7 +66,7 @@ class ServerSession(Session):
     def __init__(self, terms: Terms | None = None) -> None:
         self._running: set[int] = set()
         self._cancelled: set[int] | None = None
-        """Of those that run."""
+        """Those that run, but for which nobody waits."""
         super().__init__(terms)
 
     def send_reply(self, call_id: int, reply: Buffer, metadata: Metadata | None = None) -> None:
@@ -79,26 +82,25 @@ class ServerSession(Session):
             LookupError: The call is not running. After the session's end nothing is raised or done.
             EncodeError: The metadata is none, or too large; the call is still to be answered.
         """
-        running = self._running
-        if call_id not in running:
-            self._not_running(call_id)
+        try:
+            self._running.remove(call_id)
+        except KeyError:
+            if self._not_running(call_id):
+                return
+        size = len(reply)
+        if metadata is None and size < self._quick_out and reply[0]:
+            self._out.append(pack_head(size + OVERHEAD, _REPLY, call_id) + reply)
             return
-        if metadata is None and len(reply) < self._quick_out and reply[0]:
-            running.remove(call_id)
-            self._out.append(pack_head(len(reply) + OVERHEAD, _REPLY, call_id) + reply)
-            if self._cancelled:
-                self._cancelled.discard(call_id)
-            return
+        answer: Buffer
         if not reply[0]:
             fault = plain_fault(reply)
-            self.send_fault(call_id, fault.code, fault.message, metadata=metadata)
-            return
-        if OVERHEAD + len(reply) > self._peer_largest:
-            problem = f"a reply of {len(reply)} bytes; the client accepts {self._peer_largest - OVERHEAD}"
-            self.send_fault(call_id, FaultCode.RESOURCE_EXHAUSTED, problem)
-            return
-        self._send(REPLY, 0, call_id, [reply], metadata)
-        self._answered(call_id)
+            kind, answer = FAULT, encode_fault(fault.code, fault.message)
+        elif size + OVERHEAD + (self.terms.limits.metadata if metadata else 0) > self._peer_largest:
+            problem = f"a reply of {size} bytes; the client accepts {self._peer_largest - OVERHEAD}"
+            kind, answer = FAULT, encode_fault(FaultCode.RESOURCE_EXHAUSTED, problem)
+        else:
+            kind, answer = REPLY, reply
+        self._answer(kind, call_id, answer, metadata)
 
     def send_fault(
         self,
@@ -120,11 +122,11 @@ class ServerSession(Session):
         Raises:
             LookupError, EncodeError: As ``send_reply``.
         """
-        if call_id not in self._running:
-            self._not_running(call_id)
+        if call_id in self._running:
+            self._running.remove(call_id)
+        elif self._not_running(call_id):
             return
-        self._send(FAULT, 0, call_id, [encode_fault(code, message, details)], metadata)
-        self._answered(call_id)
+        self._answer(FAULT, call_id, encode_fault(code, message, details), metadata)
 
     def goaway(self, reason: str = "", last: int | None = None) -> list[Event]:
         """Tells the client that calls are taken no more. Those up to ``last`` are answered still; then ``is_finished``.
@@ -149,24 +151,32 @@ class ServerSession(Session):
         if last > self._goaway_sent:
             raise ValueError(f"a GOAWAY up to call {last}, after one up to {self._goaway_sent}")
         self._send_goaway(last, reason)
-        for call_id in [call_id for call_id in self._running if call_id > last]:
-            self._answered(call_id)
+        for calls in (self._running, self._cancelled or set()):
+            calls.difference_update([call_id for call_id in calls if call_id > last])
         return []
 
     @property
     def running(self) -> int:
-        return len(self._running)
+        return len(self._running) + len(self._cancelled or ())
 
-    def _answered(self, call_id: int) -> None:
-        self._running.remove(call_id)
-        if self._cancelled:
-            self._cancelled.discard(call_id)
+    def _answer(self, kind: int, call_id: int, payload: Buffer, metadata: Metadata | None) -> None:
+        """Queues the answer to a call that has been taken off those that run."""
+        try:
+            self._send(kind, 0, call_id, [payload], metadata)
+        except EncodeError:
+            self._running.add(call_id)
+            raise
 
-    def _not_running(self, call_id: int) -> None:
-        if self.state is not State.CLOSED:
-            raise LookupError(
-                f"call {call_id} is not running: it was answered, or wants no answer, or never came"
-            )
+    def _not_running(self, call_id: int) -> bool:
+        """Takes a call off those that are cancelled; says whether there is nobody to answer any more."""
+        if self._cancelled and call_id in self._cancelled:
+            self._cancelled.remove(call_id)
+            return False
+        if self.is_closed:
+            return True
+        raise LookupError(
+            f"call {call_id} is not running: it was answered, or wants no answer, or never came"
+        )
 
     def _opening(self, data: bytes) -> bytes:
         start = data[: len(PREFACE)]
@@ -185,35 +195,41 @@ class ServerSession(Session):
 
     def _frames(self, data: bytes, events: list[Event], first: float, now: float) -> int:
         size, pos = len(data), 0
-        running, quick = self._running, self._quick_in
-        longest, most = self.terms.limits.name, self.terms.calls
-        while size - pos >= HEAD:
+        running = self._running
+        while True:
+            last, quick, room = self._last, self._quick_in, self.terms.calls - self.running
+            while pos <= size - _SHORTEST:
+                # The usual CALL; what is unusual about one is found out below.
+                length, word, call_id = unpack_head(data, pos)
+                end = pos + 4 + length
+                begin = pos + 11 + data[pos + HEAD]
+                if word != _CALL or length > quick or end > size or begin + 4 > end:
+                    break
+                if call_id <= last or not room:
+                    break
+                (milliseconds,) = u32(data, begin)
+                try:
+                    name = data[pos + 11 : begin].decode()
+                except UnicodeDecodeError:
+                    break
+                deadline = (now if pos else first) + milliseconds / 1000 if milliseconds else None
+                events.append((CALL, call_id, name, deadline, data[begin + 4 : end], None, False))
+                running.add(call_id)
+                last = call_id
+                room -= 1
+                pos = end
+            self._last = last
+            if size - pos < HEAD:
+                return pos
             length, word, call_id = unpack_head(data, pos)
-            end = pos + 4 + length
-            if word == _CALL and 10 < length <= quick and end <= size and call_id > self._last:
-                name = data[pos + HEAD]
-                begin = pos + 11 + name
-                if begin + 4 <= end and name <= longest and len(running) < most:
-                    (milliseconds,) = u32(data, begin)
-                    self._last = call_id
-                    running.add(call_id)
-                    try:
-                        method = data[pos + 11 : begin].decode()
-                    except UnicodeDecodeError:
-                        raise _nameless(call_id) from None
-                    deadline = (now if pos else first) + milliseconds / 1000 if milliseconds else None
-                    events.append((CALL, call_id, method, deadline, data[begin + 4 : end], None, False))
-                    pos = end
-                    continue
             kind = self._checked(length, word, call_id, data, pos)
+            end = pos + 4 + length
             if end > size:
-                break
+                return pos
             self._take(kind, word, call_id, data[pos + HEAD : end], now if pos else first, events)
             pos = end
             if self.is_closed:
                 return size
-            quick = self._quick_in
-        return pos
 
     def _take_hello(
         self, flags: int, call_id: int, payload: Buffer, began: float, events: list[Event]
@@ -247,7 +263,7 @@ class ServerSession(Session):
         try:
             method = str(content[1 : 1 + name], "utf-8")
         except UnicodeDecodeError:
-            raise _nameless(call_id) from None
+            raise ProtocolError(f"the method's name of call {call_id} is not UTF-8") from None
         if call_id > self._goaway_sent:
             return  # as GOAWAY has said
         limit = self.terms.limits.message
@@ -255,7 +271,7 @@ class ServerSession(Session):
             too_much = f"a call of {len(block)} bytes; the limit is {limit}"
         code = FaultCode.RESOURCE_EXHAUSTED
         no_reply = bool(flags & NO_REPLY)
-        if not too_much and not no_reply and len(self._running) >= self.terms.calls:
+        if not too_much and not no_reply and self.running >= self.terms.calls:
             too_much, code = f"more than {self.terms.calls} calls at once", FaultCode.UNAVAILABLE
         if too_much:
             if not no_reply:
@@ -275,11 +291,11 @@ class ServerSession(Session):
         if call_id > self._last:
             raise ProtocolError(f"a CANCEL of call {call_id}, which never came")
         if call_id in self._running:
+            self._running.remove(call_id)
             if self._cancelled is None:
                 self._cancelled = set()
-            if call_id not in self._cancelled:
-                self._cancelled.add(call_id)
-                events.append((CANCEL, call_id))
+            self._cancelled.add(call_id)
+            events.append((CANCEL, call_id))
 
     def _take_fault(
         self, flags: int, call_id: int, payload: Buffer, began: float, events: list[Event]
@@ -289,7 +305,7 @@ class ServerSession(Session):
         self._take_last_word(flags, payload, events)
 
     def _calls_left(self) -> tuple[list[typing.Any], list[typing.Any]]:
-        left = sorted(self._running)
+        left = sorted(self._running | (self._cancelled or set()))
         self._running.clear()
         self._cancelled = None
         return left, []
@@ -306,7 +322,3 @@ class ServerSession(Session):
         PONG: Session._take_pong,
         GOAWAY: Session._take_goaway,
     }
-
-
-def _nameless(call_id: int) -> ProtocolError:
-    return ProtocolError(f"the method's name of call {call_id} is not UTF-8")
