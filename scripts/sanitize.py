@@ -29,7 +29,11 @@ assert rpcgen.__file__.startswith(sys.argv[1]) and plain.native and turns.serve,
 sys.exit(pytest.main(sys.argv[2:]))
 """
 
-TESTS = ("tests/runtime/wire", "tests/runtime/sync/test_turns.py", "tests/runtime/sync/test_server.py")
+TESTS = (
+    *(f"tests/runtime/wire/test_{name}.py" for name in ("native", "compiled", "messages", "values", "scan")),
+    *(f"tests/runtime/sync/test_{name}.py" for name in ("turns", "server")),
+    "tests/runtime/test_dispatch.py",
+)
 
 
 def main() -> int:
