@@ -312,7 +312,7 @@ class DistributedChannel:
         """Waits before a server gets the same call again; says whether it shall."""
         import random
 
-        from rpcgen.runtime.discovery.backoff import backoff
+        from rpcgen.runtime.backoff import backoff
 
         wait = backoff(failures, random.random)
         if end is not None and monotonic() + wait >= end:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import typing
 
-from rpcgen.runtime.discovery.backoff import backoff
+from rpcgen.runtime.backoff import backoff
 from rpcgen.runtime.discovery.health import FAILURES, Endpoint, Event, State
 from rpcgen.runtime.errors import CallError, Unavailable
 

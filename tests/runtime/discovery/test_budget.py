@@ -6,7 +6,7 @@ import hypothesis
 import hypothesis.strategies as some
 import pytest
 
-from rpcgen.runtime.discovery.backoff import LONGEST, backoff
+from rpcgen.runtime.backoff import LONGEST, backoff
 from rpcgen.runtime.discovery.budget import A_SECOND, KEPT, SHARE, RetryBudget
 
 

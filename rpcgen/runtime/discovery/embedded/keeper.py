@@ -16,7 +16,7 @@ import threading
 import time
 
 from rpcgen.runtime.address import Address
-from rpcgen.runtime.discovery.backoff import backoff
+from rpcgen.runtime.backoff import backoff
 from rpcgen.runtime.discovery.embedded.protocol import Lines
 from rpcgen.runtime.discovery.embedded.session import Enrolment, Publish, Session, Stand
 from rpcgen.runtime.errors import CallError

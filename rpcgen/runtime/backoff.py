@@ -1,4 +1,4 @@
-"""How long to leave a server alone that failed: longer each time, never the same for two clients.
+"""How long to leave alone what failed: longer each time, never the same for two who wait.
 
 The shape of gRPC's connection backoff: a factor of 1.6, a fifth of jitter either way.
 """
