@@ -13,7 +13,14 @@ import typing
 import weakref
 from time import monotonic
 
-from rpcgen.runtime.discovery.tries import MOVING, TELLING, WithTries, may_move, told
+from rpcgen.runtime.discovery.tries import (
+    MOVING,
+    TELLING,
+    WithTries,
+    may_move,
+    told,
+    was_taken_off,
+)
 from rpcgen.runtime.errors import (
     CallError,
     DeadlineExceeded,
@@ -185,7 +192,7 @@ class DistributedChannel:
         try:
             result = channel.call(protocol, args, timeout)
         except MOVING as error:
-            failed: Failed = [(endpoint, error)]
+            failed: Failed = [] if was_taken_off(endpoint, error) else [(endpoint, error)]
             self._count_failure(service, endpoint, error, False, begin)
         except EncodeError as error:
             error.peer = None
@@ -232,7 +239,8 @@ class DistributedChannel:
                 try:
                     return self._try(service, choice, channel, protocol, args, end)
                 except MOVING as error:
-                    failed.append((choice.endpoint, error))
+                    if not was_taken_off(choice.endpoint, error):
+                        failed.append((choice.endpoint, error))
             raise told(failed)
         except NoServers as error:
             error.method = protocol.name

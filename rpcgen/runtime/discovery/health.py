@@ -119,6 +119,11 @@ class Endpoint:
         """This client's calls that run there now."""
         return len(self.running)
 
+    @property
+    def is_listed(self) -> bool:
+        """It is on the list still."""
+        return self.state is not State.REMOVED
+
     def describe(self, instance: Instance) -> bool:
         """Takes what the server says of itself now; tells whether it was started anew."""
         was, self.instance, self.weight = self.instance, instance, instance.weight

@@ -28,6 +28,14 @@ def may_move(error: CallError, is_idempotent: bool) -> bool:
     return isinstance(error, Unavailable)
 
 
+def was_taken_off(server: Endpoint, error: CallError) -> bool:
+    """Says whether a call met a server that left the list between being picked and being called.
+
+    That is nobody's failure: the call begins anew, and it counts for neither tries nor budget.
+    """
+    return not server.is_listed and isinstance(error, Unavailable)
+
+
 def told(failed: typing.Sequence[tuple[Endpoint | None, CallError]]) -> CallError:
     """Gives the error that stands for a call's tries: the last one, with what it needs to know of the others."""
     last = failed[-1][1]

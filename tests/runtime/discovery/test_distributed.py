@@ -732,6 +732,26 @@ def test_errors_hold_no_channel_alive() -> None:
         channel.close()
 
 
+def test_a_server_that_leaves_the_list_while_it_is_picked_costs_no_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Fleet(2) as fleet, fleet.channel(tries=1) as channel:
+        stub = services.ClientStub(channel)
+        fleet.list(0)
+        stub.divide(1)
+        router = service(channel).router
+        (left,) = router.endpoints
+        fleet.list(1)
+        pick, picked = router.pick, [left]
+
+        def late(*args: typing.Any) -> rpc.Endpoint:
+            return picked.pop() if picked else pick(*args)
+
+        monkeypatch.setattr(router, "pick", late)
+        assert stub.divide(1) == 1
+        assert picked == []
+
+
 def test_many_threads_share_a_channel_while_the_list_changes() -> None:
     with Fleet(4) as fleet, fleet.channel() as channel:
         stub = services.ClientStub(channel)
