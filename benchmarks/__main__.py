@@ -25,6 +25,7 @@ NAMES = [
         "importing",
         "cold_start",
         "codec",
+        "session",
         "calls",
         "distributed",
         "registry",

@@ -6,6 +6,8 @@ The shell finds out by the first byte whether a connection is framed (``FIRST_BY
 
 from __future__ import annotations
 
+import functools
+import struct
 import typing
 
 from rpcgen.runtime.errors import EncodeError, FaultCode, ProtocolError
@@ -44,6 +46,12 @@ _CALL: typing.Final = CALL << 8
 
 _SHORTEST: typing.Final = HEAD + 5
 """Bytes of a CALL: with a name's length and the milliseconds."""
+
+
+@functools.cache
+def _layouts() -> list[collections.abc.Callable[..., tuple[int, int, int, typing.Any, int]]]:
+    """Gives what reads a CALL's head, name and milliseconds at once, for each length of a name."""
+    return [struct.Struct(f">IHIx{size}sI").unpack_from for size in range(256)]
 
 
 class ServerSession(Session):
@@ -195,25 +203,32 @@ class ServerSession(Session):
 
     def _frames(self, data: bytes, events: list[Event], first: float, now: float) -> int:
         size, pos = len(data), 0
-        running = self._running
+        running, layouts = self._running, _layouts()
         while True:
             last, quick, room = self._last, self._quick_in, self.terms.calls - self.running
             while pos <= size - _SHORTEST:
                 # The usual CALL; what is unusual about one is found out below.
-                length, word, call_id = unpack_head(data, pos)
+                name_size = data[pos + HEAD]
+                begin = pos + _SHORTEST + name_size
+                if begin > size:
+                    break
+                length, word, call_id, name, milliseconds = layouts[name_size](data, pos)
                 end = pos + 4 + length
-                begin = pos + 11 + data[pos + HEAD]
-                if word != _CALL or length > quick or end > size or begin + 4 > end:
+                if (
+                    word != _CALL
+                    or length > quick
+                    or end > size
+                    or begin > end
+                    or call_id <= last
+                    or not room
+                ):
                     break
-                if call_id <= last or not room:
-                    break
-                (milliseconds,) = u32(data, begin)
                 try:
-                    name = data[pos + 11 : begin].decode()
+                    name = name.decode()
                 except UnicodeDecodeError:
                     break
                 deadline = (now if pos else first) + milliseconds / 1000 if milliseconds else None
-                events.append((CALL, call_id, name, deadline, data[begin + 4 : end], None, False))
+                events.append((CALL, call_id, name, deadline, data[begin:end], None, False))
                 running.add(call_id)
                 last = call_id
                 room -= 1

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.wire.client import ClientSession
-from rpcgen.runtime.wire.events import ENDED
+from rpcgen.runtime.wire.events import CALL, ENDED
 from rpcgen.runtime.wire.hello import Hello, Terms, encode_hello
 from rpcgen.runtime.wire.server import ServerSession
 from rpcgen.runtime.wire.session import JOINED, Session
@@ -328,9 +328,9 @@ def test_a_large_call_that_the_server_does_not_take_fails_alone() -> None:
     client = ClientSession()
     large = client.send_call("large", bytes(70_000), caller="large")
     other = client.send_call("large", bytes(70_000), caller="cancelled")
-    client.send_call("late", b"", caller="late")
     client.cancel(large)
     client.cancel(other)
+    client.send_call("late", b"", caller="late")
     client.send_call("large", bytes(70_000), caller="large 2")
     sent(client)
     server = ServerSession(Terms(rpc.Limits(message=1_000)))
@@ -342,16 +342,20 @@ def test_a_large_call_that_the_server_does_not_take_fails_alone() -> None:
     assert client.running == 1
 
 
-def test_calls_that_were_never_handed_out_have_not_run() -> None:
+@pytest.mark.parametrize("asked", [False, True])
+def test_calls_that_were_never_handed_out_have_not_run(asked: bool) -> None:
     client = ClientSession()
     client.send_call("f", b"", caller="sent")
     sent(client)
     client.send_call("f", b"", caller="queued")
     client.send_call("f", bytes(70_000), caller="held")
     client.send_call("f", b"", caller="behind")
-    not_started = ["queued", "held", "behind"]
+    if asked:
+        sent(client)
+    queued = ["queued"]
+    may_have_run, not_started = (["sent", *queued], []) if asked else (["sent"], queued)
     assert plain(client.end(rpc.ConnectionLost("broken"))) == [
-        (-1, ("ConnectionLost", "broken"), ["sent"], not_started)
+        (-1, ("ConnectionLost", "broken"), may_have_run, [*not_started, "held", "behind"])
     ]
     with pytest.raises(rpc.Unavailable, match="the connection is closed: the call was not sent"):
         client.send_call("f", b"")
@@ -676,6 +680,26 @@ def test_small_frames_are_joined_and_large_payloads_are_not_copied() -> None:
     server.send_reply(2, b"\x01")
     assert server.unsent == len(b"".join(server.data_to_send()))
     assert server.unsent == 0
+
+
+def test_a_large_frame_is_received_where_it_stays() -> None:
+    server = opened_server()
+    data = frame(1, 0, 1, call("f", bytes(range(250)) * 400)) + frame(1, 0, 2, call("f"))
+    assert server.space() is None
+    assert server.receive(data[:1_000]) == []
+    space = server.space()
+    assert space is not None
+    assert len(space) == 100_016 - 1_000
+    space[:50_000] = data[1_000:51_000]
+    assert server.filled(50_000) == []
+    rest = server.space()
+    assert rest is not None
+    (event,) = server.receive(data[51_000:100_016])
+    assert server.space() is None
+    assert plain([event])[0][4] == bytes(range(250)) * 400
+    assert event[0] == CALL
+    assert isinstance(event[4], memoryview)
+    assert [event[1] for event in server.receive(data[100_016:])] == [2]
 
 
 def test_a_sole_call_takes_one_piece_each_way() -> None:

@@ -255,9 +255,9 @@ class Talk(RuleBasedStateMachine):
             for call_id, token in list(self.started.items()):
                 del self.started[call_id]
                 self.server.send_reply(call_id, b"\x01" + block_of(token, 0))
-            before = [len(pipe) for pipe in self.pipes.values()]
             self.deliver_all()
-            if not any(before) and not any(map(len, self.pipes.values())) and not self.come:
+            under_way = [self.client.unsent, self.server.unsent, *map(len, self.pipes.values())]
+            if not any(under_way) and not self.come:
                 break
         if not any(self.ended.values()):
             assert self.client.running == self.server.running == 0
