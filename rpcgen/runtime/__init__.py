@@ -114,8 +114,12 @@ if typing.TYPE_CHECKING:
         Channel as Channel,
     )
     from rpcgen.runtime.sync.options import (
+        ProcessServerOptions as ProcessServerOptions,
         ServerOptions as ServerOptions,
         ThreadServerOptions as ThreadServerOptions,
+    )
+    from rpcgen.runtime.sync.processes import (
+        ProcessServer as ProcessServer,
     )
     from rpcgen.runtime.sync.server import (
         Server as Server,
@@ -208,7 +212,8 @@ _HOMES = {
     "discovery.static": ("StaticRegistry",),
     "discovery.zookeeper": ("ZooKeeperRegistry",),
     "sync.channel": ("Channel",),
-    "sync.options": ("ServerOptions", "ThreadServerOptions"),
+    "sync.options": ("ProcessServerOptions", "ServerOptions", "ThreadServerOptions"),
+    "sync.processes": ("ProcessServer",),
     "sync.server": ("Server", "ThreadServer"),
 }
 

@@ -78,11 +78,11 @@ class Process:
         """Starts it; returns once it is ready."""
         raise NotImplementedError
 
-    def _spawn(self, module: str, *arguments: str) -> None:
+    def _spawn(self, module: str, *arguments: str, stdin: int = subprocess.DEVNULL) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -62,15 +62,25 @@ class Loop:
         limits: Of messages and connections.
         max_workers: Threads that serve; 0: the loop's own thread does, one connection at a time.
         name: Of its threads.
+        is_shared: Other processes accept from the listener, too: each takes one connection a
+            turn, or the first to wake would take all that come together.
     """
 
     def __init__(
-        self, listener: socket.socket, dispatcher: Dispatcher, limits: Limits, max_workers: int, name: str
+        self,
+        listener: socket.socket,
+        dispatcher: Dispatcher,
+        limits: Limits,
+        max_workers: int,
+        name: str,
+        *,
+        is_shared: bool = False,
     ) -> None:
         self._listener = listener
         self._dispatcher = dispatcher
         self._limits = limits
         self._most = limits.connections if max_workers else 1
+        self._accepts_a_turn = _ACCEPTS_A_TURN if max_workers and not is_shared else 1
         self._workers = Workers(max_workers, name, self._serve) if max_workers else None
         self._lock = threading.Lock()
         self._connections: set[Connection] = set()
@@ -113,7 +123,7 @@ class Loop:
                         with contextlib.suppress(BlockingIOError):
                             self._woken.recv(4096)
                     elif key.fileobj is self._listener:
-                        self._accept(_ACCEPTS_A_TURN if self._workers is not None else 1)
+                        self._accept(self._accepts_a_turn)
                     elif key.data.state is State.LEAVING:
                         if not key.data.hear_out():
                             self._drop(key.data)

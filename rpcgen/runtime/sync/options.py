@@ -30,3 +30,9 @@ class ThreadServerOptions(ServerOptions, total=False):
     """Options of ``rpc.ThreadServer``, which says what they mean."""
 
     max_workers: int
+
+
+class ProcessServerOptions(ThreadServerOptions, total=False):
+    """Options of ``rpc.ProcessServer``, which says what they mean."""
+
+    processes: int | None

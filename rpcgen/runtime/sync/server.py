@@ -20,6 +20,7 @@ from rpcgen.runtime.address import Address
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
 
 if typing.TYPE_CHECKING:
+    import collections.abc
     import socket
     import types
 
@@ -29,7 +30,8 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.sync.options import ServerOptions, ThreadServerOptions
 
 
-_ANNOUNCED = ("registry", "advertise", "weight", "zone", "version", "metadata")
+ANNOUNCED = ("registry", "advertise", "weight", "zone", "version", "metadata")
+"""The options of ``AnnounceOptions``, whose module is loaded where one of them is used."""
 
 _DRAIN = 0.2
 """Seconds; a change in a registry reaches its watchers in a hundredth of that."""
@@ -99,27 +101,19 @@ class Server:
         self._backlog = options.pop("backlog", 1024)
         self._grace = options.pop("grace", 10.0)
         self._name = options.pop("name", "rpcgen")
-        announced = {name: options.pop(name) for name in _ANNOUNCED if name in options}  # type: ignore[misc]
+        announced = {name: options.pop(name) for name in ANNOUNCED if name in options}  # type: ignore[misc]
         drain = options.pop("drain", None)
         if options:
             raise TypeError(f"{type(self).__name__} has no option {', '.join(options)}")
         self._dispatcher = Dispatcher(stubs, self._limits)
         self._stubs = stubs
-        self._announcement: Announcement | None = None
-        # Loading the registry's module for its name of the variable would load msgspec.
-        if announced or os.environ.get("RPCGEN_REGISTRY"):
-            from rpcgen.runtime.announce import announcement
-
-            self._announcement = announcement(stubs, **announced)
-        if drain is None:
-            drain = 0.0 if self._announcement is None else _DRAIN
-        if not 0 <= drain < float("inf"):
-            raise ValueError(f"drain is a number of seconds from 0 up, not {drain!r}")
-        self._drain = drain
+        self._announcement = announced_by(stubs, announced)
+        self._drain = draining(drain, self._announcement)
         self._lock = threading.Lock()
         self._state = _State.NEW
         self._listener: socket.socket | None = None
         self._file_id: tuple[int, int] | None = None
+        self._is_shared = False
         self._address: Address | None = None
         self._loop: Loop | None = None
         self._thread: threading.Thread | None = None
@@ -248,6 +242,30 @@ class Server:
         """Shuts down without grace. Again is harmless."""
         self.shutdown(0)
 
+    # For a server of several processes, which is bound in one of them and serves in the others
+
+    def intro(self) -> str:
+        """Gives how the log begins to say what is served, and where."""
+        stubs = ", ".join(type(stub).__module__ + "." + type(stub).__qualname__ for stub in self._stubs)
+        return f"serving {stubs} at {self.address}"
+
+    def share(self) -> None:
+        """Makes it, in a process that was forked once it was bound, one of several that accept from its socket.
+
+        It accepts one connection at a time, and the file of a Unix socket stays the first process's.
+        """
+        self._is_shared = True
+        self._file_id = None
+
+    def release(self) -> None:
+        """Closes the socket here, while other processes accept from it."""
+        if self._listener is not None:
+            self._listener.close()
+
+    def leave(self) -> None:
+        """Makes ``rpc.health`` say no, ahead of a shutdown."""
+        self._dispatcher.serving = False
+
     def __enter__(self) -> typing.Self:
         return self.start()
 
@@ -270,7 +288,14 @@ class Server:
         with self._lock:
             if self._state is not _State.BOUND or self._listener is None:
                 raise RuntimeError(f"the server {self._state.value}")
-            loop = Loop(self._listener, self._dispatcher, self._limits, self._max_workers, self._name)
+            loop = Loop(
+                self._listener,
+                self._dispatcher,
+                self._limits,
+                self._max_workers,
+                self._name,
+                is_shared=self._is_shared,
+            )
             self._loop = loop
             self._state = _State.SERVING
         return loop
@@ -278,9 +303,10 @@ class Server:
     def _announce(self, loop: Loop) -> None:
         import logging
 
-        stubs = ", ".join(type(stub).__module__ + "." + type(stub).__qualname__ for stub in self._stubs)
-        intro = f"serving {stubs} at {self.address}"
-        if self._announcement is None:
+        intro = self.intro()
+        if self._is_shared:
+            logging.getLogger("rpcgen").debug("%s in process %d", intro, os.getpid())
+        elif self._announcement is None:
             logging.getLogger("rpcgen").info("%s, registered nowhere", intro)
         else:
             try:
@@ -327,6 +353,43 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self._address or self._wanted}, {self._state.name.lower()}>"
+
+
+def announced_by(
+    stubs: collections.abc.Sequence[ServerStub], options: dict[str, typing.Any]
+) -> Announcement | None:
+    """Gives what a server announces; None if it registers nowhere.
+
+    Args:
+        stubs: What it serves.
+        options: Those of ``AnnounceOptions`` that the program gave.
+
+    Raises:
+        TypeError, ValueError, ImportError: As ``announce.announcement``.
+    """
+    # Loading the registry's module for its name of the variable would load msgspec.
+    if not options and not os.environ.get("RPCGEN_REGISTRY"):
+        return None
+    from rpcgen.runtime.announce import announcement
+
+    return announcement(stubs, **options)
+
+
+def draining(drain: float | None, announcement: Announcement | None) -> float:
+    """Gives the seconds between withdrawing and stopping.
+
+    Args:
+        drain: What the program said; None: it says nothing.
+        announcement: What the server announces.
+
+    Raises:
+        ValueError: It is no such number.
+    """
+    if drain is None:
+        return 0.0 if announcement is None else _DRAIN
+    if not 0 <= drain < float("inf"):
+        raise ValueError(f"drain is a number of seconds from 0 up, not {drain!r}")
+    return drain
 
 
 class ThreadServer(Server):

@@ -1,0 +1,514 @@
+"""Servers of several processes: who serves, what dies and comes again, how all of it ends."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+import typing
+
+import pytest
+
+from rpcgen import runtime as rpc
+from rpcgen.runtime.registry import open_registry
+from tests.support import ledger, raw, services
+from tests.support.forking import ForkingProcess, children, is_there
+from tests.support.processes import RegistryProcess, python
+from tests.support.waiting import until
+
+
+@contextlib.contextmanager
+def all_end(*processes: int) -> typing.Iterator[None]:
+    """At the end of the block, these processes end."""
+    assert all(map(is_there, processes))
+    yield
+    until(lambda: not any(map(is_there, processes)), lambda: [*filter(is_there, processes)])
+
+
+def everybody(server: ForkingProcess) -> tuple[int, ...]:
+    return (server.pid, server.supervisor(), *server.workers())
+
+
+def kill(server: ForkingProcess, worker: int, processes: int) -> None:
+    """Kills a worker; returns once another one is there in its place, and so many of them."""
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: worker not in server.workers() and len(server.workers()) == processes)
+
+
+# Serving
+
+
+def test_calls_are_spread_over_the_processes() -> None:
+    with ForkingProcess(processes=3) as server:
+        workers = server.workers()
+        assert len(workers) == 3
+        with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(24) as pool:
+
+            def call(_: int) -> set[int]:
+                stub = services.ClientStub(stack.enter_context(server.channel()))
+                return {stub.run("work 0.01") for _ in range(10)}
+
+            answered = list(pool.map(call, range(24)))
+        assert {len(by) for by in answered} == {1}, "a connection stays with its process"
+        assert set().union(*answered) == workers
+
+
+def test_by_default_there_is_a_process_for_each_processor() -> None:
+    with ForkingProcess() as server:
+        assert len(server.workers()) == os.cpu_count()
+
+
+@pytest.mark.parametrize("how", ["serve", "start"])
+def test_unix_sockets(how: str, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "rpc.sock"
+    with ForkingProcess(how, host=f"unix://{path}", port=None, processes=2) as server:
+        assert server.address == f"unix://{path}"
+        assert server.run("pid") in server.workers()
+        worker = min(server.workers())
+        os.kill(worker, signal.SIGTERM)
+        until(lambda: worker not in server.workers())
+        assert server.run("pid") in server.workers(), "a worker that ends leaves the socket's file"
+        if how == "start":
+            server.tell("10")
+            assert server.line() == "True"
+        server.terminate()
+    assert not path.exists()
+
+
+def test_a_port_is_free_again() -> None:
+    with ForkingProcess(processes=2) as server:
+        with all_end(*everybody(server)):
+            server.signal(signal.SIGTERM)
+            assert server.wait() == 0
+        port = int(server.address.rpartition(":")[2])
+        with ForkingProcess(processes=2, port=port) as again:
+            assert again.address == server.address
+            assert again.run("pid") in again.workers()
+
+
+def test_a_worker_inherits_the_handlers_and_nothing_else() -> None:
+    with ForkingProcess(processes=2) as server:
+        before = {server.run("descriptors") for _ in range(8)}
+        for worker in server.workers():
+            kill(server, worker, 2)
+        assert {server.run("descriptors") for _ in range(8)} == before, (
+            "a late worker has no more than a first one"
+        )
+        assert server.run("mask") == 0, "programs that handlers start take signals"
+
+
+def test_options_are_checked_when_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    stub = services.ServerStub(services.Handlers())
+    with pytest.raises(ValueError, match="processes is a number from 1 up, or None, not 0"):
+        rpc.ProcessServer("127.0.0.1", 0, stub, processes=0)
+    with pytest.raises(TypeError, match="ThreadServer has no option colour"):
+        rpc.ProcessServer("127.0.0.1", 0, stub, colour=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="a server needs a stub"):
+        rpc.ProcessServer("127.0.0.1", 0)
+    with pytest.raises(ValueError, match="drain is a number of seconds"):
+        rpc.ProcessServer("127.0.0.1", 0, stub, drain=-1)
+    monkeypatch.setenv("RPCGEN_REGISTRY", "static://127.0.0.1:1")
+    with pytest.raises(ValueError, match="RPCGEN_REGISTRY: static://"):
+        rpc.ProcessServer("127.0.0.1", 0, stub)
+
+
+def test_it_does_not_fork_where_threads_run() -> None:
+    server = rpc.ProcessServer("127.0.0.1", 0, services.ServerStub(services.Handlers()), processes=1)
+    assert server.bind().port == server.port > 0
+    assert repr(server) == f"<ProcessServer at tcp://127.0.0.1:{server.port}, 1 processes, new>"
+    go_on = threading.Event()
+    thread = threading.Thread(target=go_on.wait, name="of-the-program")
+    thread.start()
+    try:
+        with pytest.raises(RuntimeError, match=r"forks, .* now there are .*of-the-program; serve first"):
+            server.start()
+        assert children(os.getpid()) == []
+    finally:
+        go_on.set()
+        thread.join()
+        server.close()
+    assert server.shutdown() is True
+    with pytest.raises(RuntimeError, match="the server is closed"):
+        server.serve()
+    with pytest.raises(RuntimeError, match="the server is closed: make another"):
+        server.bind()
+
+
+# Workers that die
+
+
+def test_a_killed_worker_loses_its_running_calls_alone_and_is_replaced() -> None:
+    """Under load from eight threads. Each call that fails was with the worker when it was killed."""
+    with (
+        ForkingProcess(processes=3) as server,
+        rpc.connect(f"static://{server.address.removeprefix('tcp://')}") as channel,
+        concurrent.futures.ThreadPoolExecutor(8) as pool,
+    ):
+        stub = services.ClientStub(channel)
+        stop = threading.Event()
+        answered: collections.Counter[int] = collections.Counter()
+        failed: list[rpc.RpcError] = []
+
+        def call() -> None:
+            while not stop.is_set():
+                try:
+                    answered[stub.run("work 0.001")] += 1
+                except rpc.RpcError as error:
+                    failed.append(error)
+
+        calling = [pool.submit(call) for _ in range(8)]
+        try:
+            for _ in range(3):
+                until(lambda: answered.total() > 100)
+                workers = server.workers()
+                victim = max(workers, key=lambda worker: answered[worker])
+                already = len(failed)
+                kill(server, victim, 3)
+                answered.clear()
+                until(lambda: answered.total() > 100)
+                # No thread has more than one call at a time, and none with any other worker is harmed.
+                assert len(failed) - already <= 8
+                assert {type(error) for error in failed} <= {rpc.ConnectionLost}
+        finally:
+            stop.set()
+        concurrent.futures.wait(calling, 30)
+        server.terminate()
+
+
+def test_the_calls_of_other_workers_go_on_while_one_is_killed() -> None:
+    with ForkingProcess(processes=2) as server, contextlib.ExitStack() as stack:
+        stubs: dict[int, services.ClientStub] = {}
+        while len(stubs) < 2:
+            stub = services.ClientStub(stack.enter_context(server.channel()))
+            stubs.setdefault(stub.run("pid"), stub)
+        (victim, lost), (other, kept) = stubs.items()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            goes_on = pool.submit(kept.run, "sleep 1")
+            broken = pool.submit(lost.run, "sleep 30")
+            time.sleep(0.2)
+            os.kill(victim, signal.SIGKILL)
+            with pytest.raises(rpc.ConnectionLost, match="may have run"):
+                broken.result(30)
+            assert goes_on.result(30) == other
+        server.signal(signal.SIGTERM)
+        _, errors = server.finish()
+        assert f"worker {victim} was killed by SIGKILL after" in errors
+
+
+def test_a_connection_that_waits_is_not_lost_with_a_worker() -> None:
+    """A stopped worker takes none; one that is killed has none of those that wait."""
+    with ForkingProcess(processes=1) as server:
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGSTOP)
+        with raw.connection(int(server.address.rpartition(":")[2])) as sock:
+            sock.sendall(raw.CALL)
+            os.kill(worker, signal.SIGKILL)
+            assert raw.exactly(sock, 5) == raw.RETURNED
+
+
+def test_a_worker_that_is_told_to_end_drains_and_is_replaced() -> None:
+    with ForkingProcess(processes=1) as server, concurrent.futures.ThreadPoolExecutor() as pool:
+        (worker,) = server.workers()
+        with server.channel() as channel:
+            stub = services.ClientStub(channel)
+            assert stub.run("pid") == worker
+            running = pool.submit(stub.run, "sleep 1")
+            time.sleep(0.2)
+            os.kill(worker, signal.SIGTERM)
+            until(lambda: len(server.workers()) == 2)
+            assert server.run("pid") in server.workers() - {worker}, "its successor serves while it drains"
+            assert running.result(30) == worker
+        until(lambda: worker not in server.workers())
+        assert len(server.workers()) == 1
+
+
+def test_signals_of_the_terminal_leave_workers_alone() -> None:
+    with ForkingProcess(processes=2) as server:
+        workers = server.workers()
+        for process in (server.supervisor(), *workers):
+            os.kill(process, signal.SIGINT)
+        os.kill(server.supervisor(), signal.SIGTERM)
+        for _ in range(8):
+            assert server.run("pid") in workers
+        assert server.workers() == workers
+
+
+def test_workers_that_die_at_once_are_started_ever_more_seldom(tmp_path: pathlib.Path) -> None:
+    crash = tmp_path / "crash"
+    with ForkingProcess(processes=1, crash=str(crash)) as server:
+        crash.touch()
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGKILL)
+        begin = time.monotonic()
+        time.sleep(3)
+        crash.unlink()
+        until(lambda: server.workers() and server.run("pid") in server.workers())
+        lasted = time.monotonic() - begin
+        server.signal(signal.SIGTERM)
+        _, errors = server.finish()
+        # 0.1 s · 1.6 ** n, less a fifth: no more than so many fit.
+        starts, at = 0, 0.0
+        while at < lasted:
+            at += 0.8 * 0.1 * 1.6**starts
+            starts += 1
+        assert 3 <= errors.count("ended with status 7") <= starts
+        assert "WARNING worker" in errors
+        assert "another one starts in" in errors
+
+
+def test_where_no_worker_comes_up_it_does_not_start(tmp_path: pathlib.Path) -> None:
+    code = """
+import os, sys
+from rpcgen import runtime as rpc
+from rpcgen.runtime.sync import processes
+from tests.support import services
+processes._BEGIN = 1.0
+program = os.getpid()
+os.register_at_fork(after_in_child=lambda: os._exit(7) if os.getppid() != program else None)
+server = rpc.ProcessServer("127.0.0.1", 0, services.ServerStub(services.Handlers()))
+try:
+    getattr(server, sys.argv[1])()
+except RuntimeError as error:
+    print(error, flush=True)
+server.close()
+print(server, len(os.listdir("/proc/self/fd")), flush=True)
+"""
+    for how in ("serve", "start"):
+        with python(code, how) as process:
+            assert process.stdout is not None
+            said, left = process.stdout.readline(), process.stdout.readline()
+            assert said == "the workers do not come up in 1 s: the log says why\n"
+            assert left.endswith("closed> 4\n"), left
+            assert process.wait(30) == 0
+
+
+# Ends
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_the_calls_of_all_workers_end(number: signal.Signals) -> None:
+    with ForkingProcess(processes=2) as server, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        workers = server.workers()
+        running = [pool.submit(server.run, "sleep 1.5") for _ in range(8)]
+        time.sleep(0.5)
+        with all_end(*everybody(server)):
+            server.signal(number)
+            assert {future.result(30) for future in running} <= workers
+            output, errors = server.finish()
+            assert server.wait() == 0
+        assert output == "ended\n"
+        assert "WARNING" not in errors
+
+
+def test_a_signal_to_all_of_them_is_as_one_to_the_program() -> None:
+    """As of a terminal, or of systemd."""
+    with ForkingProcess(processes=2) as server, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(server.run, "sleep 1.5") for _ in range(8)]
+        time.sleep(0.5)
+        with all_end(*everybody(server)):
+            for process in everybody(server):
+                os.kill(process, signal.SIGTERM)
+            for future in running:
+                future.result(30)
+            assert server.wait() == 0
+
+
+def test_a_second_signal_ends_all_at_once() -> None:
+    with ForkingProcess(processes=2, grace=600) as server, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(server.run, "sleep 600") for _ in range(2)]
+        time.sleep(0.3)
+        with all_end(*everybody(server)):
+            server.signal(signal.SIGTERM)
+            server.signal(signal.SIGINT)  # another one: two of a kind may come as one
+            for future in running:
+                with pytest.raises(rpc.ConnectionLost):
+                    future.result(30)
+            assert server.wait() == 0
+
+
+def test_a_shutdown_tells_whether_all_calls_ended() -> None:
+    for sleep, grace, told in (("0.5", "20", "True"), ("30", "0.2", "False")):
+        with (
+            ForkingProcess("start", processes=2) as server,
+            concurrent.futures.ThreadPoolExecutor() as pool,
+            all_end(*everybody(server)),
+        ):
+            running = pool.submit(server.run, f"sleep {sleep}")
+            time.sleep(0.3)
+            server.tell(grace)
+            assert server.line() == told
+            if told == "True":
+                running.result(30)
+            else:
+                with pytest.raises(rpc.ConnectionLost):
+                    running.result(30)
+            server.tell("0")
+            assert server.line() == told, "again is harmless"
+            server.kill()
+
+
+def test_a_stopped_worker_does_not_hold_up_the_end() -> None:
+    with ForkingProcess(processes=2, grace=0.5) as server:
+        everyone = everybody(server)
+        with all_end(*everyone):
+            os.kill(min(server.workers()), signal.SIGSTOP)
+            begin = time.monotonic()
+            server.signal(signal.SIGTERM)
+            assert server.wait() == 0
+            assert time.monotonic() - begin < 15
+        _, errors = server.finish()
+        assert "has not ended in its time and is killed" in errors
+
+
+def test_a_handler_can_end_the_server() -> None:
+    with ForkingProcess(processes=2) as server, all_end(*everybody(server)):
+        assert server.run("shutdown 10") == 1
+        assert server.wait() == 0
+
+
+@pytest.mark.parametrize("how", ["serve", "start"])
+def test_workers_end_when_the_program_is_killed(how: str) -> None:
+    with (
+        ForkingProcess(how, processes=2) as server,
+        concurrent.futures.ThreadPoolExecutor() as pool,
+        all_end(*everybody(server)),
+    ):
+        workers = server.workers()
+        running = pool.submit(server.run, "sleep 0.5")
+        time.sleep(0.2)
+        os.kill(server.pid, signal.SIGKILL)
+        assert running.result(30) in workers, "running calls have their grace"
+
+
+def test_a_stopped_worker_is_ended_when_the_program_is_killed() -> None:
+    with ForkingProcess(processes=2, grace=0.2) as server, all_end(*everybody(server)):
+        os.kill(min(server.workers()), signal.SIGSTOP)
+        os.kill(server.pid, signal.SIGKILL)
+
+
+def test_workers_end_when_the_supervisor_is_killed_and_the_program_says_so() -> None:
+    with ForkingProcess(processes=2) as server, all_end(*everybody(server)):
+        supervisor = server.supervisor()
+        os.kill(supervisor, signal.SIGKILL)
+        assert server.wait() == 1
+        _, errors = server.finish()
+        assert f"process {supervisor}, was killed by SIGKILL: they end, and so does the server" in errors
+
+
+def test_what_a_handler_prints_is_there_at_the_end() -> None:
+    with ForkingProcess(processes=1) as server:
+        server.run("print from a handler")
+        server.signal(signal.SIGTERM)
+        output, _ = server.finish()
+        assert output == "from a handler\nended\n"
+
+
+def test_health_says_no_while_it_drains() -> None:
+    with ForkingProcess(processes=2, drain=600) as server, contextlib.ExitStack() as stack:
+        port = int(server.address.rpartition(":")[2])
+        socks = [stack.enter_context(raw.connection(port)) for _ in range(8)]
+        for sock in socks:
+            sock.sendall(raw.call("rpc.health"))
+            assert raw.exactly(sock, 2) == b"\1\1"
+        server.signal(signal.SIGTERM)
+
+        def says_no() -> bool:
+            with raw.connection(port) as sock:
+                sock.sendall(raw.call("rpc.health"))
+                return raw.exactly(sock, 2) == b"\1\0"
+
+        until(says_no)
+        kill(server, min(server.workers()), 2)
+        for _ in range(8):
+            assert says_no(), "one that starts meanwhile says no, too"
+        server.signal(signal.SIGINT)
+        assert server.wait() == 0
+
+
+# Registering
+
+
+def test_it_is_registered_once_and_withdrawn_first() -> None:
+    with (
+        RegistryProcess() as registry,
+        open_registry(registry.url) as client,
+        contextlib.closing(client.watch("")) as watch,
+        ForkingProcess(processes=3, registry=registry.url, drain=600) as server,
+    ):
+        until(lambda: watch.snapshot.instances)
+        (entry,) = watch.snapshot.instances
+        assert (entry.address, entry.pid) == (server.address, server.pid)
+        kill(server, min(server.workers()), 3)
+        server.signal(signal.SIGTERM)
+        until(lambda: watch.snapshot.live and watch.snapshot.instances == ())
+        for _ in range(20):
+            assert server.run("pid") in server.workers(), "it serves while clients hear of it"
+        server.signal(signal.SIGINT)
+        assert server.wait() == 0
+
+
+def test_a_rolling_restart_fails_no_idempotent_call(tmp_path: pathlib.Path) -> None:
+    code = """
+import os, sys
+from rpcgen import runtime as rpc
+from tests.support import ledger
+folder, url = sys.argv[1:]
+stub = ledger.ServerStub(ledger.Handlers(f"{folder}/{os.getpid()}.ran", "a"))
+server = rpc.ProcessServer("127.0.0.1", 0, stub, processes=2, registry=url)
+print(server.bind().port, flush=True)
+server.serve()
+print("ended", flush=True)
+"""
+    with (
+        RegistryProcess() as registry,
+        open_registry(registry.url) as client,
+        contextlib.closing(client.watch("")) as watch,
+        contextlib.ExitStack() as stack,
+    ):
+
+        def start() -> subprocess.Popen[str]:
+            process = stack.enter_context(python(code, str(tmp_path), registry.url))
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            until(lambda: port in {instance.port for instance in watch.snapshot.instances})
+            return process
+
+        running = [start(), start()]
+        stop = threading.Event()
+        failed: list[rpc.RpcError] = []
+        answered: collections.Counter[str] = collections.Counter()
+        with (
+            rpc.DistributedChannel(registry.url, timeout=30) as channel,
+            concurrent.futures.ThreadPoolExecutor(8) as pool,
+        ):
+            stub = ledger.ClientStub(channel)
+
+            def call() -> None:
+                while not stop.is_set():
+                    try:
+                        answered[stub.read(1)] += 1
+                    except rpc.RpcError as error:
+                        failed.append(error)
+
+            calling = [pool.submit(call) for _ in range(8)]
+            try:
+                for _ in range(3):
+                    running.append(start())
+                    oldest = running.pop(0)
+                    oldest.send_signal(signal.SIGTERM)
+                    assert oldest.wait(30) == 0
+                    answered.clear()
+                    until(lambda: answered.total() > 100)
+            finally:
+                stop.set()
+            concurrent.futures.wait(calling, 60)
+        assert failed == []
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
