@@ -21,6 +21,16 @@ if typing.TYPE_CHECKING:
 
     from rpcgen.runtime.wire.frames import Buffer
 
+    class _Decompressor(typing.Protocol):
+        """What all three libraries give."""
+
+        @property
+        def eof(self) -> bool: ...
+        @property
+        def unused_data(self) -> bytes | None: ...
+        def decompress(self, data: Buffer, max_length: int, /) -> bytes: ...
+
+
 OVERHEAD: typing.Final = 5
 """Bytes before the compressed ones: the algorithm's number and the raw length."""
 
@@ -28,16 +38,6 @@ _ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
 
 _WINDOW = 23
 """zstd takes 2 to this many bytes at most, whatever a payload asks for; what every decoder should take."""
-
-
-class _Decompressor(typing.Protocol):
-    """What all three libraries give."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes | None: ...
-    def decompress(self, data: Buffer, max_length: int, /) -> bytes: ...
 
 
 class Algorithm(typing.NamedTuple):

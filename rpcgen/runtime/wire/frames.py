@@ -115,7 +115,7 @@ def encode_metadata(metadata: Metadata, limit: int) -> bytes:
         EncodeError: A key is no text, a value is no bytes, or all take more than the limit.
     """
     try:
-        data = _encode_map(metadata)
+        data = encode_map(metadata)
     except (AttributeError, TypeError, UnicodeEncodeError) as error:
         raise EncodeError(f"metadata is text → bytes, not {metadata!r:.80}") from error
     if len(data) > limit:
@@ -129,7 +129,7 @@ def decode_metadata(payload: Buffer) -> tuple[dict[str, bytes], int]:
     Raises:
         ProtocolError: The bytes are none.
     """
-    return _decode_map(payload, 0, "metadata")
+    return decode_map(payload, 0, "metadata")
 
 
 def encode_fault(
@@ -138,7 +138,7 @@ def encode_fault(
     """Gives a FAULT's payload. It always fits a peer: a text that is too long is cut, its details left out."""
     text = message.encode(errors="replace")
     pairs = {key: value.encode(errors="replace") for key, value in (details or {}).items()}
-    data = b"".join((bytes((code,)), pack_u32(len(text)), text, _encode_map(pairs)))
+    data = b"".join((bytes((code,)), pack_u32(len(text)), text, encode_map(pairs)))
     if len(data) <= SMALL // 2:
         return data
     text = message[:1000].encode(errors="replace")
@@ -154,8 +154,8 @@ def decode_fault(payload: Buffer) -> RemoteFault:
     if not payload:
         raise ProtocolError("a FAULT without a code")
     code = FaultCode(payload[0]) if payload[0] in _CODES else FaultCode.INTERNAL
-    message, pos = _decode_text(payload, 1, "a FAULT's message")
-    found, pos = _decode_map(payload, pos, "a FAULT's details")
+    message, pos = decode_text(payload, 1, "a FAULT's message")
+    found, pos = decode_map(payload, pos, "a FAULT's details")
     if pos != len(payload):
         raise ProtocolError(f"{len(payload) - pos} bytes are left over in a FAULT")
     try:
@@ -188,7 +188,7 @@ def decode_goaway(payload: Buffer) -> tuple[int, str]:
     """
     if len(payload) < 8:
         raise ProtocolError(f"a GOAWAY of {len(payload)} bytes; it has 8 or more")
-    reason, pos = _decode_text(payload, 4, "a GOAWAY's reason")
+    reason, pos = decode_text(payload, 4, "a GOAWAY's reason")
     if pos != len(payload):
         raise ProtocolError(f"{len(payload) - pos} bytes are left over in a GOAWAY")
     return int(u32(payload)[0]), reason
@@ -197,7 +197,8 @@ def decode_goaway(payload: Buffer) -> tuple[int, str]:
 _CODES = frozenset(FaultCode)
 
 
-def _encode_map(entries: Metadata) -> bytes:
+def encode_map(entries: Metadata) -> bytes:
+    """Gives a map of texts to bytes, or to texts in UTF-8."""
     pieces = [pack_u32(len(entries))]
     for key, value in entries.items():
         name, data = key.encode(), memoryview(value)
@@ -205,15 +206,16 @@ def _encode_map(entries: Metadata) -> bytes:
     return b"".join(pieces)
 
 
-def _decode_map(payload: Buffer, pos: int, what: str) -> tuple[dict[str, bytes], int]:
-    count = _number(payload, pos, what)
+def decode_map(payload: Buffer, pos: int, what: str) -> tuple[dict[str, bytes], int]:
+    """Reads such a map at a place; gives it and where it ends."""
+    count = number(payload, pos, what)
     pos += 4
     # An entry takes 8 bytes at least: the two lengths.
     if count * 8 > len(payload) - pos:
         raise ProtocolError(f"{what}: a count of {count}, but {len(payload) - pos} bytes are left")
     found: dict[str, bytes] = {}
     for _ in range(count):
-        key, pos = _decode_text(payload, pos, what)
+        key, pos = decode_text(payload, pos, what)
         if key in found:
             raise ProtocolError(f"{what}: {key!r:.80} is repeated")
         begin, pos = _sized(payload, pos, what)
@@ -221,7 +223,8 @@ def _decode_map(payload: Buffer, pos: int, what: str) -> tuple[dict[str, bytes],
     return found, pos
 
 
-def _decode_text(payload: Buffer, pos: int, what: str) -> tuple[str, int]:
+def decode_text(payload: Buffer, pos: int, what: str) -> tuple[str, int]:
+    """Reads a string at a place; gives it and where it ends."""
     begin, end = _sized(payload, pos, what)
     try:
         return str(payload[begin:end], "utf-8"), end
@@ -231,13 +234,14 @@ def _decode_text(payload: Buffer, pos: int, what: str) -> tuple[str, int]:
 
 def _sized(payload: Buffer, pos: int, what: str) -> tuple[int, int]:
     """Gives where the bytes after a length begin and end."""
-    length = _number(payload, pos, what)
+    length = number(payload, pos, what)
     if length > len(payload) - pos - 4:
         raise ProtocolError(f"{what}: a length of {length}, but {len(payload) - pos - 4} bytes are left")
     return pos + 4, pos + 4 + length
 
 
-def _number(payload: Buffer, pos: int, what: str) -> int:
+def number(payload: Buffer, pos: int, what: str) -> int:
+    """Reads a u32."""
     if len(payload) - pos < 4:
         raise ProtocolError(f"{what}: 4 bytes are needed, but {len(payload) - pos} are left")
     return int(u32(payload, pos)[0])

@@ -7,16 +7,23 @@ their HELLO is encoded once.
 from __future__ import annotations
 
 import functools
+import struct
 import typing
 
 from rpcgen.runtime.errors import ProtocolError
-from rpcgen.runtime.schema import STRING, UINT, Field, ListOf, MapOf
 from rpcgen.runtime.wire.compression import BY_NAME, Algorithm, checked_names, understood
-from rpcgen.runtime.wire.decoder import Decoder
-from rpcgen.runtime.wire.encoder import Encoder
-from rpcgen.runtime.wire.frames import HELLO, OVERHEAD, SMALL, pack_head
+from rpcgen.runtime.wire.frames import (
+    HELLO,
+    OVERHEAD,
+    SMALL,
+    decode_map,
+    decode_text,
+    encode_map,
+    number,
+    pack_head,
+    pack_u32,
+)
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
-from rpcgen.runtime.wire.types import Misfit
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -25,14 +32,8 @@ if typing.TYPE_CHECKING:
 
     CallHead: typing.TypeAlias = tuple[collections.abc.Callable[..., bytes], bytes, int]
 
-FIELDS = (
-    Field(1, "properties", MapOf(STRING, STRING), default={}),
-    Field(2, "compressions", ListOf(STRING), default=[]),
-    Field(3, "largest", UINT, default=SMALL),
-    Field(4, "credentials", STRING, default=""),
-)
-
-_LIMITS = Limits(items=1_000)
+_PROPERTIES, _COMPRESSIONS, _LARGEST, _CREDENTIALS = 1, 2, 3, 4
+"""The tags of its fields. They are read and written here, so that a client need not load all of the codec."""
 
 PAYS = 1024
 """Bytes from which a payload is compressed; smaller ones fit a packet or two anyway."""
@@ -62,13 +63,12 @@ def encode_hello(hello: Hello) -> bytes:
     """Gives the whole frame.
 
     Raises:
-        ValueError: It does not fit into a frame that every peer accepts, or a value not its type.
+        ValueError: It does not fit into a frame that every peer accepts, or a value does not fit its type.
     """
-    values = (dict(hello.properties), list(hello.compressions), hello.largest, hello.credentials)
     try:
-        payload = Encoder(_LIMITS.nesting).block(zip(FIELDS, values, strict=True))
-    except Misfit as misfit:
-        raise ValueError(f"HELLO: {misfit}") from misfit
+        payload = b"".join(_fields(hello))
+    except (UnicodeEncodeError, struct.error) as error:
+        raise ValueError(f"HELLO: {error}") from error
     if len(payload) + OVERHEAD > SMALL:
         raise ValueError(f"properties and credentials take {len(payload)} bytes; about {SMALL} are accepted")
     return pack_head(len(payload) + OVERHEAD, HELLO << 8, 0) + payload
@@ -81,13 +81,58 @@ def decode_hello(payload: Buffer) -> Hello:
         ProtocolError: It is none, or accepts less than every peer has to.
     """
     data = bytes(payload)
-    try:
-        hello = Hello(*Decoder(data, _LIMITS).block(FIELDS, (), len(data)))
-    except Misfit as misfit:
-        raise ProtocolError(f"HELLO: {misfit}") from None
+    hello, pos, last = Hello(), 0, 0
+    while pos < len(data):
+        tag = data[pos]
+        if tag <= last:
+            raise ProtocolError(f"HELLO: tag {tag} after {last}; tags ascend from 1")
+        pos, last = pos + 1, tag
+        if tag == _PROPERTIES:
+            found, pos = decode_map(data, pos, "HELLO's properties")
+            try:
+                hello = hello._replace(properties={key: value.decode() for key, value in found.items()})
+            except UnicodeDecodeError:
+                raise ProtocolError("HELLO's properties are not UTF-8") from None
+        elif tag == _COMPRESSIONS:
+            names, pos = _decode_names(data, pos)
+            hello = hello._replace(compressions=names)
+        elif tag == _LARGEST:
+            hello, pos = hello._replace(largest=number(data, pos, "HELLO's largest frame")), pos + 4
+        elif tag == _CREDENTIALS:
+            credentials, pos = decode_text(data, pos, "HELLO's credentials")
+            hello = hello._replace(credentials=credentials)
+        else:
+            break  # a newer peer's; it and all that follows
     if hello.largest < SMALL:
         raise ProtocolError(f"HELLO: frames of at most {hello.largest} bytes; every peer accepts {SMALL}")
     return hello
+
+
+def _fields(hello: Hello) -> collections.abc.Iterator[bytes]:
+    if hello.properties:
+        yield bytes((_PROPERTIES,))
+        yield encode_map({key: value.encode() for key, value in hello.properties.items()})
+    if hello.compressions:
+        names = [name.encode() for name in hello.compressions]
+        yield bytes((_COMPRESSIONS,)) + pack_u32(len(names))
+        for name in names:
+            yield pack_u32(len(name)) + name
+    if hello.largest != SMALL:
+        yield bytes((_LARGEST,)) + pack_u32(hello.largest)
+    if hello.credentials:
+        credentials = hello.credentials.encode()
+        yield bytes((_CREDENTIALS,)) + pack_u32(len(credentials)) + credentials
+
+
+def _decode_names(data: bytes, pos: int) -> tuple[tuple[str, ...], int]:
+    count, pos = number(data, pos, "HELLO's compressions"), pos + 4
+    if count * 4 > len(data) - pos:
+        raise ProtocolError(f"HELLO's compressions: a count of {count}, but {len(data) - pos} bytes are left")
+    names = []
+    for _ in range(count):
+        name, pos = decode_text(data, pos, "HELLO's compressions")
+        names.append(name)
+    return tuple(names), pos
 
 
 class Terms:

@@ -6,14 +6,18 @@ import collections.abc
 import typing
 
 import pytest
+from hypothesis import given, strategies as st
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.wire import frames
 from rpcgen.runtime.wire.client import ClientSession
+from rpcgen.runtime.wire.decoder import Decoder
+from rpcgen.runtime.wire.encoder import Encoder
 from rpcgen.runtime.wire.hello import Hello, Terms, decode_hello, encode_hello
 from rpcgen.runtime.wire.server import ServerSession
 from rpcgen.runtime.wire.session import Session
 from rpcgen.runtime.wire.states import Side, State, words_received
+from rpcgen.runtime.wire.types import Misfit
 from tests.support.framed import (
     HELLO,
     PREFACE,
@@ -189,15 +193,15 @@ def test_the_opening_is_as_written_by_hand() -> None:
     )
     encoded = encode_hello(Hello({"agent": "x"}, ["gzip"], 66_536, "me"))
     assert encoded.hex() == hello.hex()
-    assert decode_hello(hello[10:]) == Hello({"agent": "x"}, ["gzip"], 66_536, "me")
-    assert decode_hello(terms.hello[10:])._replace(compressions=["gzip"]) == decode_hello(hello[10:])
+    assert decode_hello(hello[10:]) == Hello({"agent": "x"}, ("gzip",), 66_536, "me")
+    assert decode_hello(terms.hello[10:])._replace(compressions=("gzip",)) == decode_hello(hello[10:])
     assert sent(ClientSession(terms)) == PREFACE + terms.hello
 
 
 def test_a_hello_leaves_defaults_out_and_takes_what_is_new() -> None:
     assert encode_hello(Hello()) == HELLO
-    assert decode_hello(b"") == Hello({}, [], 65_536, "")
-    assert decode_hello(b"\x09anything") == Hello({}, [], 65_536, "")
+    assert decode_hello(b"") == Hello({}, (), 65_536, "")
+    assert decode_hello(b"\x09anything") == Hello({}, (), 65_536, "")
 
 
 @pytest.mark.parametrize(
@@ -206,8 +210,10 @@ def test_a_hello_leaves_defaults_out_and_takes_what_is_new() -> None:
         ("03 0000ffff", "at most 65535"),
         ("03 00", "4 bytes are needed"),
         ("00", "tag 0"),
-        ("04 00000001 ff", "codec can't decode|UTF-8"),
-        ("02 00000002 00000001 61", "count|left"),
+        ("03 00010000 03 00010000", "tag 3 after 3"),
+        ("04 00000001 ff", "not UTF-8"),
+        ("01 00000001 00000000 00000001 ff", "not UTF-8"),
+        ("02 00000002 00000001 61", "a count of 2, but 5 bytes are left"),
     ],
 )
 def test_a_wrong_hello_is_refused(payload: str, problem: str) -> None:
@@ -220,6 +226,40 @@ def test_a_hello_that_no_peer_would_take_is_not_made() -> None:
         Terms(credentials="x" * 70_000)
     with pytest.raises(ValueError, match="HELLO: "):
         Terms(credentials="\ud800")
+
+
+FIELDS = (
+    rpc.Field(1, "properties", rpc.MapOf(rpc.STRING, rpc.STRING), default={}),
+    rpc.Field(2, "compressions", rpc.ListOf(rpc.STRING), default=[]),
+    rpc.Field(3, "largest", rpc.UINT, default=65_536),
+    rpc.Field(4, "credentials", rpc.STRING, default=""),
+)
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
+
+
+@given(st.dictionaries(words, words), st.lists(words), st.integers(65_536, 2**32 - 1), words)
+def test_a_hello_is_a_field_block(
+    properties: dict[str, str], compressions: list[str], largest: int, credentials: str
+) -> None:
+    hello = Hello(properties, tuple(compressions), largest, credentials)
+    block = Encoder(10).block(zip(FIELDS, (properties, compressions, largest, credentials), strict=True))
+    assert encode_hello(hello) == frame(0, 0, 0, block)
+    assert decode_hello(block) == hello
+
+
+@given(st.binary(max_size=60))
+def test_a_hello_is_read_as_a_field_block_is(data: bytes) -> None:
+    try:
+        expected = Decoder(data, rpc.Limits()).block(FIELDS, (), len(data))
+        fits = expected[2] >= 65_536
+    except Misfit:
+        fits = False
+    if fits:
+        hello = decode_hello(data)
+        assert [hello.properties, list(hello.compressions), *hello[2:]] == expected
+    else:
+        with pytest.raises(rpc.ProtocolError):
+            decode_hello(data)
 
 
 def test_a_hello_shows_no_secret() -> None:
