@@ -27,6 +27,7 @@ NAMES = [
         "codec",
         "session",
         "calls",
+        "servers",
         "distributed",
         "registry",
         "zookeeper",

@@ -24,6 +24,7 @@ import time
 from rpcgen.runtime.dispatch import Dispatcher
 from rpcgen.runtime.errors import FaultCode
 from rpcgen.runtime.sync.connection import Connection, Next, State
+from rpcgen.runtime.sync.sharing import MOMENT, Share
 from rpcgen.runtime.sync.workers import Workers
 from rpcgen.runtime.wire.limits import Limits
 from rpcgen.runtime.wire.plain import encode_fault
@@ -62,8 +63,7 @@ class Loop:
         limits: Of messages and connections.
         max_workers: Threads that serve; 0: the loop's own thread does, one connection at a time.
         name: Of its threads.
-        is_shared: Other processes accept from the listener, too: each takes one connection a
-            turn, or the first to wake would take all that come together.
+        share: In accepting, with other processes; None: there are no others.
     """
 
     def __init__(
@@ -74,13 +74,13 @@ class Loop:
         max_workers: int,
         name: str,
         *,
-        is_shared: bool = False,
+        share: Share | None = None,
     ) -> None:
         self._listener = listener
         self._dispatcher = dispatcher
         self._limits = limits
         self._most = limits.connections if max_workers else 1
-        self._accepts_a_turn = _ACCEPTS_A_TURN if max_workers and not is_shared else 1
+        self._share = share
         self._workers = Workers(max_workers, name, self._serve) if max_workers else None
         self._lock = threading.Lock()
         self._connections: set[Connection] = set()
@@ -123,7 +123,7 @@ class Loop:
                         with contextlib.suppress(BlockingIOError):
                             self._woken.recv(4096)
                     elif key.fileobj is self._listener:
-                        self._accept(self._accepts_a_turn)
+                        self._accept_some()
                     elif key.data.state is State.LEAVING:
                         if not key.data.hear_out():
                             self._drop(key.data)
@@ -218,6 +218,8 @@ class Loop:
 
     def _watch_listener(self) -> None:
         """Accepts while there is room; a single-handed server has room for one."""
+        if self._share is not None:
+            self._share.count(len(self._connections))
         wanted = (
             self._phase is _Phase.SERVING
             and time.monotonic() >= self._resume
@@ -228,6 +230,14 @@ class Loop:
         elif self._accepting and not wanted:
             self._selector.unregister(self._listener)
         self._accepting = wanted
+
+    def _accept_some(self) -> None:
+        if self._share is None:
+            self._accept(_ACCEPTS_A_TURN if self._workers is not None else 1)
+        elif self._share.leaves(len(self._connections)):
+            self._resume = time.monotonic() + MOMENT
+        else:
+            self._accept(1)
 
     def _accept(self, most: int) -> None:
         for _ in range(most):
@@ -333,6 +343,7 @@ class Loop:
         if self._accepting:
             self._selector.unregister(self._listener)
             self._accepting = False
+        self._share = None
         self._most = self._limits.connections
         self._accept(self._most)
         self._listener.close()

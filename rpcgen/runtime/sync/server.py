@@ -28,6 +28,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.stubs import ServerStub
     from rpcgen.runtime.sync.loop import Loop
     from rpcgen.runtime.sync.options import ServerOptions, ThreadServerOptions
+    from rpcgen.runtime.sync.sharing import Share
 
 
 ANNOUNCED = ("registry", "advertise", "weight", "zone", "version", "metadata")
@@ -113,7 +114,7 @@ class Server:
         self._state = _State.NEW
         self._listener: socket.socket | None = None
         self._file_id: tuple[int, int] | None = None
-        self._is_shared = False
+        self._share: Share | None = None
         self._address: Address | None = None
         self._loop: Loop | None = None
         self._thread: threading.Thread | None = None
@@ -249,12 +250,12 @@ class Server:
         stubs = ", ".join(type(stub).__module__ + "." + type(stub).__qualname__ for stub in self._stubs)
         return f"serving {stubs} at {self.address}"
 
-    def share(self) -> None:
+    def inherit(self, share: Share) -> None:
         """Makes it, in a process that was forked once it was bound, one of several that accept from its socket.
 
-        It accepts one connection at a time, and the file of a Unix socket stays the first process's.
+        The file of a Unix socket stays that of the process that bound it.
         """
-        self._is_shared = True
+        self._share = share
         self._file_id = None
 
     def release(self) -> None:
@@ -294,7 +295,7 @@ class Server:
                 self._limits,
                 self._max_workers,
                 self._name,
-                is_shared=self._is_shared,
+                share=self._share,
             )
             self._loop = loop
             self._state = _State.SERVING
@@ -304,7 +305,7 @@ class Server:
         import logging
 
         intro = self.intro()
-        if self._is_shared:
+        if self._share is not None:
             logging.getLogger("rpcgen").debug("%s in process %d", intro, os.getpid())
         elif self._announcement is None:
             logging.getLogger("rpcgen").info("%s, registered nowhere", intro)

@@ -21,6 +21,7 @@ import typing
 
 from rpcgen.runtime.backoff import backoff
 from rpcgen.runtime.sync.forking import HANDLED, Handler, Line, fork, handling, ignoring, wait
+from rpcgen.runtime.sync.sharing import Shares
 from rpcgen.runtime.sync.worker import ENDED, Worker
 
 if typing.TYPE_CHECKING:
@@ -58,9 +59,10 @@ class _Child:
 class _Place:
     """One of the workers that there should be."""
 
-    __slots__ = ("child", "due", "failures")
+    __slots__ = ("child", "due", "failures", "number")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.child: _Child | None = None
         self.due = 0.0
         """When the next worker starts, if there is none."""
@@ -95,7 +97,8 @@ class Supervisor:
         self._in_worker = in_worker
         self._program = os.getpid()
         self._phase = _Phase.SERVING
-        self._places = [_Place() for _ in range(processes)]
+        self._places = [_Place(number) for number in range(processes)]
+        self._shares = Shares(processes)
         self._leaving: list[_Child] = []
         """Workers that were told to end by a signal, and have been replaced."""
         self._is_up = False
@@ -208,7 +211,8 @@ class Supervisor:
             for line in foreign:
                 line.close()
             self._in_worker(theirs)
-            worker = Worker(self._server, theirs, supervisor, self._grace, self._on_child)
+            share = self._shares.share(place.number)
+            worker = Worker(self._server, share, theirs, supervisor, self._grace, self._on_child)
             return worker.run(is_leaving=self._phase is _Phase.LEAVING)
 
         try:
@@ -257,6 +261,7 @@ class Supervisor:
         place.failures = 0 if now - place.child.began >= STEADY else place.failures + 1
         pause = backoff(place.failures, random.random) if place.failures else 0.0
         place.child, place.due = None, now + pause
+        self._shares.vacate(place.number)
         return pause
 
     def _reap(self) -> None:

@@ -18,6 +18,7 @@ from rpcgen.runtime.sync.forking import HANDLED, Line, handling, ignoring, wait
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.sync.forking import Handler
     from rpcgen.runtime.sync.server import Server
+    from rpcgen.runtime.sync.sharing import Share
 
 _log = logging.getLogger("rpcgen")
 
@@ -32,6 +33,7 @@ class Worker:
 
     Args:
         server: Bound before the fork.
+        share: Its share in accepting.
         line: To the supervisor. Says ``ready`` and ``leaving``; is told ``leave`` and
             ``stop GRACE``.
         supervisor: Its process.
@@ -39,8 +41,11 @@ class Worker:
         on_child: The program's handler of SIGCHLD.
     """
 
-    def __init__(self, server: Server, line: Line, supervisor: int, grace: float, on_child: Handler) -> None:
+    def __init__(
+        self, server: Server, share: Share, line: Line, supervisor: int, grace: float, on_child: Handler
+    ) -> None:
         self._server = server
+        self._share = share
         self._line = line
         self._supervisor = supervisor
         self._grace = grace
@@ -58,7 +63,7 @@ class Worker:
         Args:
             is_leaving: The server as a whole is about to stop: ``rpc.health`` says no.
         """
-        self._server.share()
+        self._server.inherit(self._share)
         if is_leaving:
             self._server.leave()
         # Before any thread: they inherit what is let in, as do programs that handlers start.

@@ -17,6 +17,7 @@ import pytest
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.registry import open_registry
+from rpcgen.runtime.sync.sharing import Shares
 from tests.support import ledger, raw, services
 from tests.support.forking import ForkingProcess, children, is_there
 from tests.support.processes import RegistryProcess, python
@@ -57,6 +58,23 @@ def test_calls_are_spread_over_the_processes() -> None:
             answered = list(pool.map(call, range(24)))
         assert {len(by) for by in answered} == {1}, "a connection stays with its process"
         assert set().union(*answered) == workers
+
+
+def test_a_process_leaves_a_connection_to_those_that_have_fewer_but_not_twice_in_a_row() -> None:
+    shares = Shares(3)
+    one, other = shares.share(0), shares.share(2)
+    assert not one.leaves(0), "the third place is empty"
+    one.count(1)
+    assert one.leaves(1)
+    assert not one.leaves(1), "the other did not take it"
+    assert one.leaves(1)
+    assert not other.leaves(0)
+    other.count(1)
+    assert not one.leaves(1)
+    other.count(0)
+    shares.vacate(2)
+    assert not one.leaves(1)
+    assert not one.leaves(7)
 
 
 def test_by_default_there_is_a_process_for_each_processor() -> None:
