@@ -13,6 +13,19 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.abi import (
         check_abi as check_abi,
     )
+    from rpcgen.runtime.aio.channel import (
+        AsyncChannel as AsyncChannel,
+    )
+    from rpcgen.runtime.aio.options import (
+        AsyncServerOptions as AsyncServerOptions,
+    )
+    from rpcgen.runtime.aio.server import (
+        AsyncServer as AsyncServer,
+    )
+    from rpcgen.runtime.contexts import (
+        Context as Context,
+        context as context,
+    )
     from rpcgen.runtime.discovery.balancers import (
         Balancer as Balancer,
         LeastLoaded as LeastLoaded,
@@ -55,6 +68,9 @@ if typing.TYPE_CHECKING:
         RemoteFault as RemoteFault,
         RpcError as RpcError,
         Unavailable as Unavailable,
+    )
+    from rpcgen.runtime.handlers import (
+        inline as inline,
     )
     from rpcgen.runtime.options import (
         deadline as deadline,
@@ -103,6 +119,7 @@ if typing.TYPE_CHECKING:
         fields as fields,
     )
     from rpcgen.runtime.stubs import (
+        AsyncClientStub as AsyncClientStub,
         ClientStub as ClientStub,
         Interface as Interface,
         MessageProtocol as MessageProtocol,
@@ -189,8 +206,21 @@ _HOMES = {
     ),
     "values": ("Case", "Struct", "Union", "UnknownCase", "field"),
     "abi": ("check_abi",),
+    "aio.channel": ("AsyncChannel",),
+    "aio.options": ("AsyncServerOptions",),
+    "aio.server": ("AsyncServer",),
+    "contexts": ("Context", "context"),
+    "handlers": ("inline",),
     "wire.limits": ("Limits",),
-    "stubs": ("ClientStub", "Interface", "MessageProtocol", "MethodProtocol", "Protocols", "ServerStub"),
+    "stubs": (
+        "AsyncClientStub",
+        "ClientStub",
+        "Interface",
+        "MessageProtocol",
+        "MethodProtocol",
+        "Protocols",
+        "ServerStub",
+    ),
     "options": ("deadline", "with_options"),
     "registry": (
         "Contents",

@@ -12,6 +12,7 @@ import os
 import typing
 
 from rpcgen.runtime.errors import DecodeError, EncodeError, FaultCode, RemoteException
+from rpcgen.runtime.handlers import refuse_coroutines
 from rpcgen.runtime.schema import BOOL, STRING, OptionalOf, Param
 from rpcgen.runtime.stubs import MessageProtocol, ServerStub, canonical_text
 from rpcgen.runtime.wire.plain import encode_fault, prepare
@@ -45,9 +46,12 @@ class Dispatcher:
 
     def __init__(self, stubs: collections.abc.Sequence[ServerStub], limits: Limits) -> None:
         prepare()
+        for stub in stubs:
+            self._check(stub)
         self._limits = limits
         self._stubs = stubs
-        self._oneway: dict[str, tuple[Protocol, Handler]] = {}
+        self._found: dict[str, tuple[Protocol, Handler]] = {}
+        """Wire name → protocol and handler, of all methods."""
         self.serving = True
         """What ``rpc.health`` answers."""
         self.answers: dict[str, Answer] = {}
@@ -57,12 +61,15 @@ class Dispatcher:
         inherited = [pair for stub in stubs for pair in stub.methods]
         runtime: list[tuple[Protocol, Handler]] = [(Describe, self.describe), (Health, self.health)]
         for protocol, handler in (*own, *inherited, *runtime):
-            if protocol.name in self.answers or protocol.name in self._oneway:
+            if protocol.name in self._found:
                 continue
-            if protocol.oneway:
-                self._oneway[protocol.name] = (protocol, handler)
-            else:
+            self._found[protocol.name] = (protocol, handler)
+            if not protocol.oneway:
                 self.answers[protocol.name] = self._answer(protocol, handler)
+
+    def _check(self, stub: ServerStub) -> None:
+        """Raises TypeError for handlers that this dispatcher cannot call."""
+        refuse_coroutines(stub.methods, stub.handlers)
 
     def rare(self, name: str, arguments: Data) -> tuple[bytes, Work | None]:
         """Answers what ``answers`` does not hold.
@@ -70,7 +77,7 @@ class Dispatcher:
         Returns:
             The reply, and what to run once it has been sent (the handler of a oneway method).
         """
-        found = self._oneway.get(name)
+        found = self._found.get(name)
         if found is None:
             return encode_fault(FaultCode.UNKNOWN_METHOD, self._unknown(name)), None
         protocol, handler = found
@@ -100,8 +107,8 @@ class Dispatcher:
         return self.serving and (not service or service == "rpc" or service in services)
 
     def _answer(self, protocol: Protocol, handler: Handler) -> Answer:
-        codec = protocol.codec()
-        name, limits = protocol.name, self._limits
+        codec, limits = protocol.codec(), self._limits
+        replies = self._replies(protocol)
 
         def answer(arguments: Data) -> bytes:
             try:
@@ -111,38 +118,18 @@ class Dispatcher:
             try:
                 value = handler(*args)
             except BaseException as error:
-                return failed(error)
-            return returned(value)
+                return replies.failed(error)
+            return replies.returned(value)
 
-        def failed(error: BaseException) -> bytes:
-            try:
-                raise error
-            except KeyboardInterrupt:
-                raise  # the user's, who wants the server to end
-            except RemoteException as declared:
-                try:
-                    raised = codec.encode_raised(declared, limits)
-                except EncodeError:
-                    return _internal(name, "raised what does not fit its type")
-                return _internal(name, "raised what it does not declare") if raised is None else raised
-            except BaseException:
-                # SystemExit too: a library that gives up must not end the server.
-                return _internal(name, "failed")
-            finally:
-                del error  # its traceback holds this frame
+        return codec.answer(handler, limits, answer, replies.failed, replies.returned)
 
-        def returned(value: object) -> bytes:
-            try:
-                return codec.encode_reply(value, limits)
-            except EncodeError:
-                return _internal(name, "returned what does not fit its type")
-
-        return codec.answer(handler, limits, answer, failed, returned)
+    def _replies(self, protocol: Protocol) -> Replies:
+        return Replies(protocol, self._limits)
 
     def _unknown(self, name: str) -> str:
         import difflib
 
-        known = [*self.answers, *self._oneway]
+        known = list(self._found)
         service, dot, _ = name.rpartition(".")
         if dot and not any(other.startswith(service + dot) for other in known):
             services = {other.rpartition(".")[0] for other in known} - {""}
@@ -152,6 +139,51 @@ class Dispatcher:
             near = difflib.get_close_matches(name, known, n=1)
             problem = f"there is no method {name!r}"
         return f"{problem}; did you mean {near[0]!r}?" if near else problem
+
+
+class Replies:
+    """What a method's handler came to, as replies.
+
+    Args:
+        protocol: The method's.
+        limits: For results.
+    """
+
+    __slots__ = ("_codec", "_limits", "_name")
+
+    def __init__(self, protocol: Protocol, limits: Limits) -> None:
+        self._name = protocol.name
+        self._codec = protocol.codec()
+        self._limits = limits
+
+    def failed(self, error: BaseException) -> bytes:
+        """Gives the reply to an exception; logs it if it is not a declared one.
+
+        Raises:
+            KeyboardInterrupt: It is that: the user's, who wants the server to end.
+        """
+        try:
+            raise error
+        except KeyboardInterrupt:
+            raise
+        except RemoteException as declared:
+            try:
+                raised = self._codec.encode_raised(declared, self._limits)
+            except EncodeError:
+                return _internal(self._name, "raised what does not fit its type")
+            return _internal(self._name, "raised what it does not declare") if raised is None else raised
+        except BaseException:
+            # SystemExit too: a library that gives up must not end the server.
+            return _internal(self._name, "failed")
+        finally:
+            del error  # its traceback holds this frame
+
+    def returned(self, value: object) -> bytes:
+        """Gives the reply to a result; logs it if it does not fit its type."""
+        try:
+            return self._codec.encode_reply(value, self._limits)
+        except EncodeError:
+            return _internal(self._name, "returned what does not fit its type")
 
 
 class Describe(MessageProtocol[str]):

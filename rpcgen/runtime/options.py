@@ -11,9 +11,9 @@ import typing
 if typing.TYPE_CHECKING:
     import types
 
-    from rpcgen.runtime.stubs import ClientStub
+    from rpcgen.runtime.stubs import AsyncClientStub, ClientStub
 
-    _Stub = typing.TypeVar("_Stub", bound=ClientStub)
+    _Stub = typing.TypeVar("_Stub", bound=ClientStub | AsyncClientStub)
 
     class CallOptions(typing.TypedDict, total=False):
         """Options of ``rpc.with_options``, which says what they mean."""

@@ -287,6 +287,38 @@ class ClientStub:
         return f"{type(self).__name__}({self._channel!r})"
 
 
+class AsyncCaller(typing.Protocol):
+    """What an asyncio client stub needs of a channel."""
+
+    async def call(
+        self, protocol: type[MessageProtocol[typing.Any]], args: tuple[object, ...], timeout: float | None
+    ) -> typing.Any:
+        """Calls the method and gives its result; raises what it raised."""
+
+
+class AsyncClientStub:
+    """The base of generated stubs for asyncio; its public names are the IDL's methods alone.
+
+    Tasks may share one, as they may share a channel.
+
+    Args:
+        channel: Where calls go.
+    """
+
+    def __init__(self, channel: AsyncCaller) -> None:
+        self._channel = channel
+        self._timeout: float | None = None
+
+    async def _call(self, protocol: type[MessageProtocol[Result]], *args: object) -> Result:
+        if protocol.deprecated is not None:
+            _warn(protocol)
+        result: Result = await self._channel.call(protocol, args, self._timeout)
+        return result
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._channel!r})"
+
+
 def _warn(protocol: type[MessageProtocol[typing.Any]]) -> None:
     import warnings
 

@@ -10,6 +10,7 @@ import pathlib
 import pickle
 import socket
 import threading
+import typing
 import warnings
 
 import pytest
@@ -233,7 +234,9 @@ def test_every_fault_of_handlers_is_told_with_its_line() -> None:
 
         def divde(self) -> None: ...
         def wait(self) -> int: ...  # type: ignore[empty-body]
-        async def log(self, line: str) -> None: ...
+        async def log(self, line: str) -> typing.Any:
+            yield
+
         def run(self, what: str, *, how: str) -> int: ...  # type: ignore[empty-body]
         def old(self, more: int) -> None: ...
         def hurry(self, more: int = 1, *, less: int = 2) -> int: ...  # type: ignore[empty-body]
@@ -247,7 +250,7 @@ def test_every_fault_of_handlers_is_told_with_its_line() -> None:
             "float divide(1: int num1, 2: int num2 = 1) => InvalidOperation",
             "echo is a int, not a method; its IDL is: bytes echo(1: bytes data)",
             "wait takes 0 arguments, the IDL has 1; its IDL is: int wait(1: int number)",
-            "log is a coroutine function, which a blocking server does not run: write def, not async def; "
+            "log is an asynchronous generator, which no server runs: return the result, do not yield; "
             "its IDL is: oneway void log(1: string line)",
             "run requires how by keyword, but arguments are given positionally; its IDL is: "
             "int run(1: string what)",

@@ -11,36 +11,36 @@ import typing
 if typing.TYPE_CHECKING:
     import collections.abc
 
-    from rpcgen.runtime.sync.connection import Connection
+Item = typing.TypeVar("Item")
 
 _log = logging.getLogger("rpcgen")
 
 
-class Workers:
-    """A bounded pool of threads that serve connections.
+class Workers(typing.Generic[Item]):
+    """A bounded pool of threads that serve connections, or whatever they are handed.
 
     Args:
         most: Threads at once.
         name: The threads are named ``NAME-1``, ``NAME-2`` ….
-        serve: What a thread does with a connection; must not raise.
+        serve: What a thread does with each; must not raise.
     """
 
-    def __init__(self, most: int, name: str, serve: collections.abc.Callable[[Connection], None]) -> None:
+    def __init__(self, most: int, name: str, serve: collections.abc.Callable[[Item], None]) -> None:
         self._most = most
         self._name = name
         self._serve = serve
-        self._queue: queue.SimpleQueue[Connection | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._free = 0
         """Threads that wait; below 0, connections that wait."""
 
-    def hand(self, connection: Connection) -> None:
-        """Gives a connection to the next free thread; starts one if none is free and there may be more."""
+    def hand(self, item: Item) -> None:
+        """Gives something to the next free thread; starts one if none is free and there may be more."""
         with self._lock:
             if self._free > 0 or not self._start():
                 self._free -= 1
-        self._queue.put(connection)
+        self._queue.put(item)
 
     def _start(self) -> bool:
         """Starts a thread, whose first connection is the one being handed over."""
@@ -61,8 +61,8 @@ class Workers:
         return True
 
     def _work(self) -> None:
-        while (connection := self._queue.get()) is not None:
-            self._serve(connection)
+        while (item := self._queue.get()) is not None:
+            self._serve(item)
             with self._lock:
                 self._free += 1
 

@@ -1,0 +1,147 @@
+"""A connection of an asyncio server: what framed and plain ones have in common.
+
+Back pressure is one rule: while the client does not take replies, or too many of its calls run, nothing more
+is received and no call is started. So what is kept for a connection is bounded by what one receive brings,
+the calls that run, and the transport's own high-water mark.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import typing
+from time import monotonic
+
+from rpcgen.runtime.contexts import Context, current_call
+from rpcgen.runtime.options import current_deadline
+
+if typing.TYPE_CHECKING:
+    from rpcgen.runtime.aio.serving import Serving
+
+_log = logging.getLogger("rpcgen")
+
+
+class Connection(asyncio.Protocol):
+    """A client's connection, from when it is accepted, or has shown its kind, until it is closed.
+
+    Args:
+        serving: Of its server.
+    """
+
+    transport: asyncio.Transport
+    peer = "a client"
+    """The client's address."""
+
+    def __init__(self, serving: Serving) -> None:
+        self.serving = serving
+        self.since = monotonic()
+        """When it was last used."""
+        self._stuck_since: float | None = None
+        """Since when the client does not take replies."""
+        self._is_paused = False
+        self._is_parted = False
+        """This end is closed; what comes is for nobody."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = typing.cast("asyncio.Transport", transport)
+        self.peer = _peer(transport)
+        self.context = Context(self.peer)
+
+    def drain(self) -> None:
+        """The server is leaving: what runs ends, then the connection."""
+        raise NotImplementedError
+
+    def break_off(self) -> None:
+        """Closes it at once."""
+        self.transport.abort()
+
+    def dismiss(self, problem: str) -> None:
+        """Closes it, after what can still be said.
+
+        Args:
+            problem: What the client did wrong; empty if it was idle for too long.
+        """
+        self.break_off()
+
+    def overdue(self, now: float) -> str | None:
+        """Gives why the connection's time is up; empty if it was merely idle, None if it goes on."""
+        limits = self.serving.limits
+        if self._stuck_since is not None and now - self._stuck_since > limits.receive_time:
+            return f"it took over {limits.receive_time:g} s to take a reply"
+        begun = self.begun()
+        if begun is not None and now - begun > limits.receive_time:
+            return f"it took over {limits.receive_time:g} s to send a call"
+        patience = limits.receive_time if self._is_parted else limits.idle_time
+        if not self.is_busy and now - self.since > patience:
+            return ""
+        return None
+
+    def begun(self) -> float | None:
+        """Gives when the first byte came of a message that is half received."""
+        return None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether calls run or wait."""
+        return False
+
+    def pause_writing(self) -> None:
+        self._stuck_since = monotonic()
+        self.pause()
+
+    def resume_writing(self) -> None:
+        self._stuck_since = None
+        self.serving.loop.call_soon(self.go_on)
+
+    def go_on(self) -> None:
+        """Starts calls that wait, and receives more, where that is possible now."""
+
+    def pause(self) -> None:
+        """Receives no more."""
+        if not self._is_paused and not self.transport.is_closing():
+            self._is_paused = True
+            self.transport.pause_reading()
+
+    def receive_again(self) -> None:
+        """Receives from now on."""
+        if self._is_paused and not self.transport.is_closing():
+            self._is_paused = False
+            self.transport.resume_reading()
+
+    def enter(self) -> None:
+        """Makes this connection what handlers see that are called right here."""
+        # The loop runs a connection's callbacks in a context of their own, or of whoever made the server.
+        if current_call.get() is not self.context:
+            current_call.set(self.context)
+            current_deadline.set(None)
+
+    def part(self, linger: float) -> None:
+        """Ends this half; closes the whole when the client has ended its own, or the time is up.
+
+        Closing at once would reset what the client has not read, if it has sent something meanwhile.
+
+        Args:
+            linger: Seconds.
+        """
+        if self._is_parted or self.transport.is_closing():
+            return
+        self._is_parted = True
+        self.since = monotonic()
+        self.receive_again()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.serving.loop.call_later(linger, self.transport.close)
+        else:
+            self.transport.close()
+
+
+def _peer(transport: asyncio.BaseTransport) -> str:
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family == socket.AF_UNIX:
+        return "a Unix socket"
+    where = transport.get_extra_info("peername")
+    if not where:
+        return "a client that has gone"
+    host = f"[{where[0]}]" if ":" in where[0] else where[0]
+    return f"{host}:{where[1]}"

@@ -1,0 +1,129 @@
+"""How each method of an asyncio server is run: decided once, when the server is made.
+
+INLINE   a plain function that is marked, or all by option: called where its bytes came
+TASK     a coroutine function
+THREAD   a plain function: one of the server's threads calls it
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import typing
+
+from rpcgen.runtime.dispatch import Dispatcher, Replies
+from rpcgen.runtime.errors import DecodeError, FaultCode
+from rpcgen.runtime.handlers import is_inline
+from rpcgen.runtime.wire.plain import encode_fault
+
+if typing.TYPE_CHECKING:
+    import collections.abc
+
+    from rpcgen.runtime.dispatch import Answer, Protocol
+    from rpcgen.runtime.handlers import Handler
+    from rpcgen.runtime.stubs import ServerStub
+    from rpcgen.runtime.wire.codec import Data
+    from rpcgen.runtime.wire.limits import Limits
+
+    Reply: typing.TypeAlias = "bytes | collections.abc.Awaitable[object]"
+
+
+class How(enum.Enum):
+    """Where a handler runs."""
+
+    INLINE = enum.auto()
+    TASK = enum.auto()
+    THREAD = enum.auto()
+
+
+class AsyncReplies(Replies):
+    """Replies of handlers that may give an awaitable of their result."""
+
+    __slots__ = ()
+
+    def returned(self, value: object) -> bytes:
+        # It goes, as it is, through what encodes results, the codec in C too: whoever asked awaits it.
+        return value if inspect.isawaitable(value) else super().returned(value)  # type: ignore[return-value]
+
+
+class Method:
+    """A method and what answers it.
+
+    Args:
+        protocol: The method's.
+        handler: Called with the arguments.
+        how: Where.
+        answer: Does all of it, from the arguments' block to the reply, for INLINE.
+        limits: Of arguments and results.
+    """
+
+    __slots__ = ("_codec", "_limits", "answer", "handler", "how", "is_oneway", "name", "replies")
+
+    def __init__(
+        self, protocol: Protocol, handler: Handler, how: How, answer: Answer | None, limits: Limits
+    ) -> None:
+        self.name = protocol.name
+        self.handler = handler
+        self.how = how
+        self.answer = answer
+        self.is_oneway = protocol.oneway
+        self.replies = AsyncReplies(protocol, limits)
+        self._codec = protocol.codec()
+        self._limits = limits
+
+    def arguments(self, block: Data) -> list[typing.Any] | bytes:
+        """Gives the arguments of a call; or the reply that refuses them."""
+        try:
+            return self._codec.decode_args(block, self._limits)
+        except DecodeError as error:
+            return encode_fault(FaultCode.BAD_REQUEST, str(error))
+
+    def receipt(self) -> bytes:
+        """Gives the reply to a oneway call, which is sent when it has come."""
+        return self._codec.encode_reply(None, self._limits)
+
+    def call(self, args: collections.abc.Sequence[object]) -> Reply:
+        """Calls a plain function; gives the reply, or what is to be awaited for the result."""
+        try:
+            value = self.handler(*args)
+        except BaseException as error:
+            return self.replies.failed(error)
+        return self.replies.returned(value)
+
+
+class AsyncDispatcher(Dispatcher):
+    """What an asyncio server answers, by ``methods``. See ``Dispatcher``.
+
+    Args:
+        stubs: What it serves.
+        limits: For arguments and results.
+        inline: All plain functions run in the event loop.
+    """
+
+    def __init__(
+        self, stubs: collections.abc.Sequence[ServerStub], limits: Limits, *, inline: bool = False
+    ) -> None:
+        self._inline = inline
+        super().__init__(stubs, limits)
+        self.methods = {
+            name: Method(protocol, handler, self._how(protocol, handler), self.answers.get(name), limits)
+            for name, (protocol, handler) in self._found.items()
+        }
+        """Wire name → method."""
+
+    def unknown(self, name: str) -> bytes:
+        """Gives the reply to a call of a method that there is not."""
+        return encode_fault(FaultCode.UNKNOWN_METHOD, self._unknown(name))
+
+    def _check(self, stub: ServerStub) -> None:
+        pass  # coroutine functions are welcome
+
+    def _replies(self, protocol: Protocol) -> Replies:
+        return AsyncReplies(protocol, self._limits)
+
+    def _how(self, protocol: Protocol, handler: Handler) -> How:
+        if inspect.iscoroutinefunction(handler):
+            return How.TASK
+        # The runtime's own methods are quick, and must be answered when all threads are busy, too.
+        is_own = protocol.name.startswith("rpc.")
+        return How.INLINE if self._inline or is_own or is_inline(handler) else How.THREAD

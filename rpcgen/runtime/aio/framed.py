@@ -1,0 +1,288 @@
+"""A framed connection of an asyncio server: events of its session in, replies out.
+
+Calls are started in the order in which they came, until one must wait; then those behind it wait, too,
+and nothing is received. Inline calls are answered on the spot, and their replies go out together; those
+of tasks and threads are joined with all others of one turn of the loop.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+import typing
+from time import monotonic
+
+from rpcgen.runtime.aio.connection import Connection
+from rpcgen.runtime.aio.dispatch import How
+from rpcgen.runtime.aio.filling import Filling
+from rpcgen.runtime.aio.running import Call
+from rpcgen.runtime.contexts import Context, current_call
+from rpcgen.runtime.errors import FaultCode
+from rpcgen.runtime.options import current_deadline
+from rpcgen.runtime.wire.events import CALL, CANCEL, ENDED, GOAWAY
+from rpcgen.runtime.wire.server import ServerSession
+
+if typing.TYPE_CHECKING:
+    from rpcgen.runtime.aio.dispatch import Method, Reply
+    from rpcgen.runtime.aio.serving import Serving
+    from rpcgen.runtime.wire.events import CallReceived, Event
+
+_log = logging.getLogger("rpcgen")
+
+_MUCH = 256 * 1024
+"""Bytes of replies after which they are sent before another call is answered."""
+
+_LINGER = 1.0
+"""Seconds that a client has to close its end when it has been told that the server leaves."""
+
+
+class FramedConnection(Connection):
+    """Calls of a client that speaks frames."""
+
+    def __init__(self, serving: Serving) -> None:
+        super().__init__(serving)
+        self.session = ServerSession(serving.terms)
+        self._calls: dict[int, Call] = {}
+        """That run, by id; those that want no reply are under negative numbers."""
+        self._unasked = 0
+        self._waiting: collections.deque[Event] = collections.deque()
+        """Events behind a call that cannot be started yet, it included."""
+        self._made = 0
+        """Bytes of replies since the last flush."""
+        self._is_due = False
+        """``_end_turn`` will be called."""
+        self._filling: Filling | None = None
+
+    # What asyncio tells
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_parted:
+            return
+        now = monotonic()
+        events = self.session.receive(data, now)
+        if self.session.space() is not None:
+            self._filling = self._filling or Filling(self)
+            self.transport.set_protocol(self._filling)
+        self.heed(events, now)
+
+    def eof_received(self) -> bool | None:
+        if not self._is_parted:
+            self.heed(self.session.receive_end(), monotonic())
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None and not self._is_parted:
+            _log.debug("lost the connection of %s: %s", self.peer, exc)
+        self._waiting.clear()
+        self.session.end()
+        for call in list(self._calls.values()):
+            call.wants_reply = False
+            call.cancel()
+        self.serving.left(self)
+
+    # Events
+
+    def heed(self, events: list[Event], now: float) -> None:
+        """Does what events say, behind those that wait."""
+        self.since = now
+        if self._waiting:
+            self._waiting.extend(events)
+            return
+        self.enter()
+        for place, event in enumerate(events):
+            if event[0] == CALL:
+                if self._must_wait():
+                    self._waiting.extend(events[place:])
+                    self.pause()
+                    break
+                self._start(event)
+            else:
+                self._heed_rare(event)
+        self._flush()
+
+    def _must_wait(self) -> bool:
+        """Whether no call can be started now; sends what there is first, if that is much."""
+        if self._made >= _MUCH:
+            self._flush()
+        return self._stuck_since is not None or len(self._calls) >= self.serving.connection_calls
+
+    def _heed_rare(self, event: Event) -> None:
+        if event[0] == CANCEL:
+            call = self._calls.get(event[1])
+            if call is not None:
+                call.cancel()
+        elif event[0] == GOAWAY:
+            self._part_if_finished()
+        elif event[0] == ENDED:
+            if event[1] is not None:
+                _log.warning("closed the connection of %s: %s", self.peer, event[1].problem)
+            for call in list(self._calls.values()):
+                call.wants_reply = False
+                call.cancel()
+            self._flush()
+            self.part(_LINGER)
+
+    def go_on(self) -> None:
+        """Starts calls that wait, as far as that is possible now."""
+        if self._is_parted or self.transport.is_closing():
+            return
+        self.enter()
+        waiting = self._waiting
+        while waiting and not (waiting[0][0] == CALL and self._must_wait()):
+            event = waiting.popleft()
+            if event[0] == CALL:
+                self._start(event)
+            else:
+                self._heed_rare(event)
+        self._flush()
+        if not waiting and self._stuck_since is None:
+            self.receive_again()
+
+    # Calls
+
+    def _start(self, event: CallReceived) -> None:
+        _, call_id, name, deadline, block, metadata, no_reply = event
+        method = self.serving.methods.get(name)
+        if method is None:
+            if not no_reply:
+                self._send(call_id, self.serving.dispatcher.unknown(name))
+            return
+        if method.how is How.INLINE and not method.is_oneway and deadline is None and metadata is None:
+            assert method.answer is not None
+            reply: Reply = method.answer(block)
+            if isinstance(reply, bytes):
+                if not no_reply:
+                    self._send(call_id, reply)
+            else:
+                call = self._call(call_id, method, self.context, no_reply)
+                self.serving.runner.await_result(call, reply)
+            return
+        self._start_rare(event, method)
+
+    def _start_rare(self, event: CallReceived, method: Method) -> None:
+        """Starts a call that is not simply answered."""
+        _, call_id, _, deadline, block, metadata, no_reply = event
+        if deadline is not None and deadline <= monotonic():
+            problem = "the time was up before the call was started"
+            self._refuse(call_id, no_reply, FaultCode.DEADLINE_EXCEEDED, problem)
+            return
+        if method.how is not How.INLINE and self.serving.runner.is_full:
+            problem = "the server is busy; the call was not started"
+            self._refuse(call_id, no_reply, FaultCode.UNAVAILABLE, problem)
+            return
+        args = method.arguments(block)
+        if isinstance(args, bytes):
+            if not no_reply:
+                self._send(call_id, args)
+            return
+        if method.is_oneway and not no_reply:
+            self._send(call_id, method.receipt())
+            no_reply = True
+        context = Context(self.peer, metadata, deadline)
+        if method.how is not How.INLINE:
+            self.serving.runner.start(self._call(call_id, method, context, no_reply), args)
+            return
+        tokens = current_call.set(context), current_deadline.set(deadline)
+        try:
+            reply = method.call(args)
+        finally:
+            current_call.reset(tokens[0])
+            current_deadline.reset(tokens[1])
+        if not isinstance(reply, bytes):
+            self.serving.runner.await_result(self._call(call_id, method, context, no_reply), reply)
+        elif not no_reply:
+            self._send(call_id, reply)
+
+    def _call(self, call_id: int, method: Method, context: Context, no_reply: bool) -> Call:
+        if no_reply:
+            self._unasked -= 1
+            call_id = self._unasked
+        if context is self.context:
+            context = Context(self.peer)
+        made = self._calls[call_id] = Call(self, call_id, method, context, not no_reply)
+        return made
+
+    def _refuse(self, call_id: int, no_reply: bool, code: FaultCode, problem: str) -> None:
+        if not no_reply:
+            self.session.send_fault(call_id, code, problem)
+
+    def answer(self, call: Call, reply: bytes) -> None:
+        self._send(call.number, reply)
+        self._go_on_soon()
+
+    def ended(self, call: Call) -> None:
+        self._calls.pop(call.number, None)
+        self.since = monotonic()
+        self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        """Sends what this turn of the loop makes, and goes on, at the turn's end."""
+        if not self._is_due:
+            self._is_due = True
+            self.serving.loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._is_due = False
+        self.go_on()
+        self._part_if_finished()
+
+    # Sending
+
+    def _send(self, call_id: int, reply: bytes) -> None:
+        self.session.send_reply(call_id, reply)
+        self._made += len(reply)
+
+    def _flush(self) -> None:
+        self._made = 0
+        if self.transport.is_closing():
+            return
+        for piece in self.session.data_to_send():
+            self.transport.write(piece)
+
+    # The end
+
+    def drain(self) -> None:
+        ended = self.session.goaway("the server is closing")
+        self._flush()
+        for event in ended:
+            self._heed_rare(event)
+        self._part_if_finished()
+
+    def refuse(self, problem: str, data: bytes) -> None:
+        """Tells a client that none of its calls is started.
+
+        Args:
+            problem: Why.
+            data: What it has said.
+        """
+        self.session.receive(data, self.since)
+        for event in self.session.goaway(problem, last=0):
+            self._heed_rare(event)
+        self._flush()
+        self.part(_LINGER)
+
+    def dismiss(self, problem: str) -> None:
+        if problem and self._stuck_since is None:
+            for event in self.session.refuse(FaultCode.BAD_REQUEST, problem):
+                self._heed_rare(event)
+        elif problem or self._is_parted:
+            self.break_off()
+        else:
+            self.drain()
+
+    def _part_if_finished(self) -> None:
+        """Closes a connection that an end has taken leave of, once nothing is left to do."""
+        if self.session.is_finished and not self._calls:
+            self.part(_LINGER)
+
+    def begun(self) -> float | None:
+        return incomplete_since(self.session)
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._calls or self._waiting)
+
+
+def incomplete_since(session: ServerSession) -> float | None:
+    """Gives when the first byte came of a frame that is half received."""
+    return session._began if session._rest or session._frame is not None else None
