@@ -65,6 +65,11 @@ class FrameReader:
         """Whether ENDED has come: nothing is taken or said any more."""
         return self.state is State.CLOSED
 
+    @property
+    def incomplete_since(self) -> float | None:
+        """When the first byte came of a frame (or of the preface) that is not whole, as ``now`` said; else None."""
+        return self._began if self._rest or self._frame is not None else None
+
     def receive(self, data: Buffer, now: float = 0.0) -> list[Event]:
         """Takes what has come.
 

@@ -421,11 +421,23 @@ def test_answers_after_the_end_are_let_fall() -> None:
 def test_time_counts_from_the_first_byte_of_the_frame() -> None:
     server = opened_server()
     data = frame(1, 0, 1, call("f", b"", 1_000)) + frame(1, 0, 2, call("f", bytes(9_000), 2_000))
+    assert server.incomplete_since is None
     assert server.receive(data[:3], 10.0) == []
     assert server.receive(data[3:8], 11.0) == []
+    assert server.incomplete_since == 10.0
     assert [event[3] for event in plain(server.receive(data[8:60], 12.0))] == [11.0]
     assert server.receive(data[60:5_000], 13.0) == []
+    assert server.incomplete_since == 12.0
     assert [event[3] for event in plain(server.receive(data[5_000:], 14.0))] == [14.0]
+
+
+def test_a_preface_is_incomplete_since_its_first_byte() -> None:
+    server = ServerSession()
+    server.receive(PREFACE[:1], 5.0)
+    server.receive(PREFACE[1:5], 6.0)
+    assert server.incomplete_since == 5.0
+    server.receive(PREFACE[5:], 7.0)
+    assert server.incomplete_since is None
 
 
 def test_a_reply_that_the_client_does_not_take_is_a_fault() -> None:
