@@ -56,7 +56,7 @@ class Handlers:
             case 6:
                 raise SystemExit
             case 7:
-                raise Refused(7)  # type: ignore[arg-type]
+                raise Refused(7)
         return number // 2
 
 
