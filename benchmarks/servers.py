@@ -52,10 +52,9 @@ ROUNDS = 15_000
 
 def run(quick: bool) -> typing.Iterable[Figure]:
     cores = len(os.sched_getaffinity(0))
-    stub = "computing.ServerStub(Handlers())"
     servers = {
         "ThreadServer": 'computing.ThreadServer("127.0.0.1", 0, Handlers())',
-        "ProcessServer": f'computing.rpc.ProcessServer("127.0.0.1", 0, {stub}, processes={cores})',
+        "ProcessServer": f'computing.ProcessServer("127.0.0.1", 0, Handlers(), processes={cores})',
     }
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(pathlib.Path(folder))

@@ -188,11 +188,25 @@ class BaseThreadServer(rpc.ThreadServer):
         super().__init__(host, port, BaseServerStub(handlers), **options)
 
 
+class BaseProcessServer(rpc.ProcessServer):
+    """Serves Base in several processes."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        handlers: BaseHandlers,
+        **options: typing.Unpack[rpc.ProcessServerOptions],
+    ) -> None:
+        super().__init__(host, port, BaseServerStub(handlers), **options)
+
+
 Handlers = BaseHandlers
 ClientStub = BaseClientStub
 ServerStub = BaseServerStub
 Server = BaseServer
 ThreadServer = BaseThreadServer
+ProcessServer = BaseProcessServer
 Channel = rpc.Channel
 DistributedChannel = rpc.DistributedChannel
 MethodProtocol = rpc.MethodProtocol

@@ -773,6 +773,19 @@ class DirectoryThreadServer(rpc.ThreadServer):
         super().__init__(host, port, DirectoryServerStub(handlers), **options)
 
 
+class DirectoryProcessServer(rpc.ProcessServer):
+    """Serves Directory in several processes."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        handlers: DirectoryHandlers,
+        **options: typing.Unpack[rpc.ProcessServerOptions],
+    ) -> None:
+        super().__init__(host, port, DirectoryServerStub(handlers), **options)
+
+
 class ArchiveServerStub(DirectoryServerStub):
     """Dispatches calls to handlers."""
 
@@ -819,6 +832,19 @@ class ArchiveThreadServer(rpc.ThreadServer):
         super().__init__(host, port, ArchiveServerStub(handlers), **options)
 
 
+class ArchiveProcessServer(rpc.ProcessServer):
+    """Serves Archive in several processes."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        handlers: ArchiveHandlers,
+        **options: typing.Unpack[rpc.ProcessServerOptions],
+    ) -> None:
+        super().__init__(host, port, ArchiveServerStub(handlers), **options)
+
+
 class ServerStub(rpc.ServerStub):
     """Dispatches calls to handlers."""
 
@@ -851,6 +877,19 @@ class ThreadServer(rpc.ThreadServer):
         port: int | None,
         handlers: Handlers,
         **options: typing.Unpack[rpc.ThreadServerOptions],
+    ) -> None:
+        super().__init__(host, port, ServerStub(handlers), **options)
+
+
+class ProcessServer(rpc.ProcessServer):
+    """Serves the service in several processes."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        handlers: Handlers,
+        **options: typing.Unpack[rpc.ProcessServerOptions],
     ) -> None:
         super().__init__(host, port, ServerStub(handlers), **options)
 

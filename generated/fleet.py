@@ -120,6 +120,19 @@ class ThreadServer(rpc.ThreadServer):
         super().__init__(host, port, ServerStub(handlers), **options)
 
 
+class ProcessServer(rpc.ProcessServer):
+    """Serves the service in several processes."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        handlers: Handlers,
+        **options: typing.Unpack[rpc.ProcessServerOptions],
+    ) -> None:
+        super().__init__(host, port, ServerStub(handlers), **options)
+
+
 Channel = rpc.Channel
 DistributedChannel = rpc.DistributedChannel
 MethodProtocol = rpc.MethodProtocol

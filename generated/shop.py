@@ -609,6 +609,19 @@ class CatalogueThreadServer(rpc.ThreadServer):
         super().__init__(host, port, CatalogueServerStub(handlers), **options)
 
 
+class CatalogueProcessServer(rpc.ProcessServer):
+    """Serves Catalogue in several processes."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        handlers: CatalogueHandlers,
+        **options: typing.Unpack[rpc.ProcessServerOptions],
+    ) -> None:
+        super().__init__(host, port, CatalogueServerStub(handlers), **options)
+
+
 class OrdersServerStub(common.BaseServerStub):
     """Dispatches calls to handlers."""
 
@@ -650,6 +663,19 @@ class OrdersThreadServer(rpc.ThreadServer):
         port: int | None,
         handlers: OrdersHandlers,
         **options: typing.Unpack[rpc.ThreadServerOptions],
+    ) -> None:
+        super().__init__(host, port, OrdersServerStub(handlers), **options)
+
+
+class OrdersProcessServer(rpc.ProcessServer):
+    """Serves Orders in several processes."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        handlers: OrdersHandlers,
+        **options: typing.Unpack[rpc.ProcessServerOptions],
     ) -> None:
         super().__init__(host, port, OrdersServerStub(handlers), **options)
 

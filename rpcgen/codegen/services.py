@@ -69,6 +69,7 @@ class Services:
             servers=(
                 self._server(names, "Server", f"Serves {called}, one connection at a time."),
                 self._server(names, "ThreadServer", f"Serves {called}, many connections at a time."),
+                self._server(names, "ProcessServer", f"Serves {called} in several processes."),
             ),
             model=service,
         )

@@ -105,7 +105,7 @@ class MethodView(msgspec.Struct, frozen=True, gc=False):
 
 
 class ServerView(msgspec.Struct, frozen=True, gc=False):
-    """Server or ThreadServer of one service."""
+    """Server, ThreadServer or ProcessServer of one service."""
 
     name: str
     header: str
@@ -119,7 +119,7 @@ class ServiceView(msgspec.Struct, frozen=True, gc=False):
 
     Args:
         name: In the IDL; empty for the file's own.
-        names: Its classes by kind: Handlers, ClientStub, ServerStub, Server, ThreadServer.
+        names: Its classes by kind: Handlers, ClientStub, ServerStub and the servers.
         handlers_header: ``class Handlers(typing.Protocol):``.
         client_header: ``class ClientStub(rpc.ClientStub):``.
         client_docstring: The IDL's words, if it has any.

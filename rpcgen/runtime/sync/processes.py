@@ -393,4 +393,4 @@ class ProcessServer:
 
     def __repr__(self) -> str:
         where = self._server._address or self._server._wanted
-        return f"<ProcessServer at {where}, {self._processes} processes, {self._state.name.lower()}>"
+        return f"<{type(self).__name__} at {where}, {self._processes} processes, {self._state.name.lower()}>"

@@ -20,7 +20,7 @@ from rpcgen.runtime.registry import open_registry
 from rpcgen.runtime.sync.sharing import Shares
 from tests.support import ledger, raw, services
 from tests.support.forking import ForkingProcess, children, is_there
-from tests.support.processes import RegistryProcess, python
+from tests.support.processes import RegistryProcess, line, python
 from tests.support.waiting import until
 
 
@@ -119,6 +119,26 @@ def test_a_worker_inherits_the_handlers_and_nothing_else() -> None:
             "a late worker has no more than a first one"
         )
         assert server.run("mask") == 0, "programs that handlers start take signals"
+
+
+def test_a_generated_module_s_server() -> None:
+    code = """
+import os
+from service import Channel, ClientStub, Handlers, ProcessServer
+class Mine:
+    @staticmethod
+    def divide(num1, num2):
+        return os.getpid()
+with ProcessServer("127.0.0.1", 0, Mine, processes=1) as server:
+    print(server.port, os.getpid(), flush=True)
+    with Channel("127.0.0.1", server.port) as channel:
+        assert ClientStub(channel).divide(1) != os.getpid()
+print("ended", flush=True)
+"""
+    with python(code) as process:
+        assert len(line(process).split()) == 2
+        assert line(process) == "ended"
+        assert process.wait(30) == 0
 
 
 def test_options_are_checked_when_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
