@@ -96,6 +96,8 @@ class ProcessServer:
         """When the supervisor must have ended; None: nobody has asked it to."""
         self._watcher: threading.Thread | None = None
         """Follows the supervisor."""
+        self._thread: threading.Thread | None = None
+        """The watcher, where it is our own thread."""
         self._ended = threading.Event()
 
     @property
@@ -163,7 +165,7 @@ class ProcessServer:
         except BaseException:
             self._give_up()
             raise
-        self._watcher = watcher
+        self._watcher = self._thread = watcher
         if self._announcement is not None:
             try:
                 self._announcement.wait(_REGISTERED)
@@ -203,6 +205,8 @@ class ProcessServer:
         if self._announcement is not None:
             self._announcement.withdraw()
         self._ended.wait()
+        if self._thread is not None:
+            self._thread.join()
         return self._all_in_time
 
     def close(self) -> None:

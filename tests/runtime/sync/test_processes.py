@@ -141,6 +141,36 @@ print("ended", flush=True)
         assert process.wait(30) == 0
 
 
+def test_one_after_the_other_and_nothing_is_left() -> None:
+    code = """
+import os, threading
+from rpcgen import runtime as rpc
+from tests.support import services
+stub = services.ServerStub(services.Handlers())
+def left():
+    return len(os.listdir("/proc/self/fd")), threading.active_count()
+before = left()
+for _ in range(3):
+    with rpc.ProcessServer("127.0.0.1", 0, stub, processes=2) as server:
+        with rpc.Channel("127.0.0.1", server.port) as channel:
+            assert services.ClientStub(channel).divide(6, 3) == 2.0
+    assert left() == before, (left(), before)
+try:
+    rpc.ProcessServer(f"unix:///tmp/{os.getpid()}.sock", None, stub, registry="registry://127.0.0.1:1",
+                      advertise="host").start()
+except ValueError as error:
+    print(error, flush=True)
+assert left() == before, (left(), before)
+try:
+    os.wait()
+except ChildProcessError:
+    print("ended", flush=True)
+"""
+    with python(code) as process:
+        assert line(process).startswith("advertise='host' lacks a port")
+        assert line(process) == "ended"
+
+
 def test_options_are_checked_when_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     stub = services.ServerStub(services.Handlers())
     with pytest.raises(ValueError, match="processes is a number from 1 up, or None, not 0"):
@@ -386,6 +416,7 @@ def test_a_shutdown_tells_whether_all_calls_ended() -> None:
             else:
                 with pytest.raises(rpc.ConnectionLost):
                     running.result(30)
+            assert children(server.pid) == [], "no zombie either"
             server.tell("0")
             assert server.line() == told, "again is harmless"
             server.kill()
@@ -402,6 +433,13 @@ def test_a_stopped_worker_does_not_hold_up_the_end() -> None:
             assert time.monotonic() - begin < 15
         _, errors = server.finish()
         assert "has not ended in its time and is killed" in errors
+
+
+def test_a_stopped_supervisor_does_not_hold_up_the_end() -> None:
+    with ForkingProcess(processes=2, grace=0.5) as server, all_end(*everybody(server)):
+        os.kill(server.supervisor(), signal.SIGSTOP)
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
 
 
 def test_a_handler_can_end_the_server() -> None:
