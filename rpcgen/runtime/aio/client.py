@@ -40,6 +40,9 @@ HANDSHAKE = 3.0
 IDLE_TIME = 300.0
 """Seconds without a call after which a connection is let go; servers keep it for twice as long."""
 
+_MUCH = 64 * 1024
+"""Bytes of calls that are sent at once, whatever else the turn of the loop brings."""
+
 _MAYBE = "the call may have run"
 
 
@@ -64,6 +67,8 @@ class ClientConnection(asyncio.Protocol):
         self._alone = True
         """The last that came was one reply: calls are made one after the other."""
         self._flushing = False
+        self._queued = 0
+        """Bytes of calls since the last flush."""
         self._writable: asyncio.Future[None] | None = None
         """There while the server does not take what is sent."""
         self._timer: asyncio.TimerHandle | None = None
@@ -88,8 +93,10 @@ class ClientConnection(asyncio.Protocol):
         is_sole = self._alone and not session.running and not self._flushing
         call_id = session.send_call(name, block, milliseconds, caller=future)
         self._sent = call_id
-        if is_sole:
-            # Waiting for others to join costs a turn of the loop; nobody else seems to be there.
+        self._queued += len(block)
+        if is_sole or self._queued >= _MUCH:
+            # Waiting for others to join costs a turn of the loop; nobody else seems to be there. And what
+            # the transport has not got yet does not count for it: only it knows when to wait.
             self._flush()
         elif not self._flushing:
             self._flushing = True
@@ -171,6 +178,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._flushing = False
+        self._queued = 0
         if self.transport.is_closing():
             return
         for piece in self.session.data_to_send():

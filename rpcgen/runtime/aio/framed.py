@@ -276,13 +276,8 @@ class FramedConnection(Connection):
             self.part(_LINGER)
 
     def begun(self) -> float | None:
-        return incomplete_since(self.session)
+        return self.session.incomplete_since
 
     @property
     def is_busy(self) -> bool:
         return bool(self._calls or self._waiting)
-
-
-def incomplete_since(session: ServerSession) -> float | None:
-    """Gives when the first byte came of a frame that is half received."""
-    return session._began if session._rest or session._frame is not None else None

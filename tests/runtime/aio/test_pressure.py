@@ -1,0 +1,169 @@
+"""Memory that peers cannot make grow, and limits on what runs."""
+
+from __future__ import annotations
+
+import asyncio
+import collections.abc
+import contextlib
+import tracemalloc
+import typing
+
+import pytest
+
+from rpcgen import runtime as rpc
+from rpcgen.runtime.aio.client import ClientConnection
+from tests.runtime.aio.frames import Peer
+from tests.support import raw, services
+from tests.support.aio import AsyncClientStub, Handlers, runs, served, until
+
+MIB = 1024 * 1024
+
+
+def echo(size: int) -> bytes:
+    """The arguments' block of ``echo``."""
+    return b"\1" + size.to_bytes(4, "big") + bytes(size)
+
+
+@contextlib.contextmanager
+def traced() -> collections.abc.Iterator[None]:
+    """Counts the memory that Python code takes meanwhile."""
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        tracemalloc.stop()
+
+
+class Big(Handlers):
+    """Answers ``run`` with nothing, ``echo`` with a mebibyte."""
+
+    @rpc.inline
+    def echo(self, data: bytes) -> bytes:
+        self.lines.append("echo")
+        return bytes(MIB)
+
+
+@runs
+async def test_who_does_not_read_cannot_make_the_server_grow() -> None:
+    handlers = Big()
+    async with served(handlers) as (stub, server), Peer(server.port, room=4096) as peer:
+        assert await stub.divide(1) == 1.0
+        with traced():
+            for _ in range(2000):
+                peer.session.send_call("echo", echo(0))
+            await peer.flush()
+            await until(lambda: handlers.lines)
+            for _ in range(50):
+                assert await stub.divide(1) == 1.0
+            _, most = tracemalloc.get_traced_memory()
+        # Two gibibytes were asked for.
+        assert most < 16 * MIB
+        assert len(handlers.lines) < 10
+        replies = await peer.events(20)
+        assert [len(event[2]) for event in replies] == [MIB + 5] * 20
+
+
+@runs
+async def test_who_does_not_read_plain_replies_neither() -> None:
+    handlers = Big()
+    async with served(handlers) as (stub, server), Peer(server.port, room=4096) as peer:
+        with traced():
+            calls = raw.call("echo", echo(0)) * 20_000
+            sending = asyncio.ensure_future(asyncio.get_running_loop().sock_sendall(peer.sock, calls))
+            await until(lambda: handlers.lines)
+            for _ in range(50):
+                assert await stub.divide(1) == 1.0
+            _, most = tracemalloc.get_traced_memory()
+        assert most < 16 * MIB
+        assert len(handlers.lines) < 10
+        sending.cancel()
+
+
+@runs
+async def test_who_does_not_read_for_long_is_let_go(caplog: pytest.LogCaptureFixture) -> None:
+    limits = rpc.Limits(receive_time=0.2)
+    async with served(Big(), limits=limits) as (stub, server), Peer(server.port, room=4096) as peer:
+        for _ in range(100):
+            peer.session.send_call("echo", echo(0))
+        await peer.flush()
+        await until(lambda: "it took over 0.2 s to take a reply" in caplog.text)
+        assert await stub.divide(1) == 1.0
+
+
+@runs
+async def test_further_calls_of_a_connection_wait_for_those_that_run() -> None:
+    handlers = Handlers()
+    async with served(handlers, connection_calls=10) as (stub, server):
+        waits = [asyncio.ensure_future(stub.wait(number)) for number in range(100)]
+        await until(lambda: handlers.running == 10)
+        async with rpc.AsyncChannel("127.0.0.1", server.port) as other:
+            assert await AsyncClientStub(other).divide(1) == 1.0
+        assert handlers.most == 10
+        handlers.released.set()
+        assert await asyncio.gather(*waits) == list(range(100))
+        assert handlers.most == 10
+
+
+@runs
+async def test_further_calls_of_a_server_are_refused() -> None:
+    handlers = Handlers()
+    async with served(handlers, max_calls=5) as (stub, server):
+        waits = [asyncio.ensure_future(stub.wait(number)) for number in range(5)]
+        await until(lambda: handlers.running == 5)
+        with pytest.raises(rpc.Unavailable, match="the server is busy; the call was not started"):
+            await stub.wait(5)
+
+        def plain() -> None:
+            with rpc.Channel("127.0.0.1", server.port) as channel:
+                services.ClientStub(channel).wait(6)
+
+        with pytest.raises(rpc.Unavailable, match="the server is busy"):
+            await asyncio.to_thread(plain)
+        assert await stub.echo(b"inline") == b"inline"
+        handlers.released.set()
+        assert await asyncio.gather(*waits) == list(range(5))
+
+
+@runs
+async def test_a_client_waits_for_a_server_that_does_not_read() -> None:
+    release = asyncio.Event()
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        writer.transport.abort()
+
+    listener = await asyncio.start_server(deaf, "127.0.0.1", 0, limit=1024)
+    port = listener.sockets[0].getsockname()[1]
+    async with rpc.AsyncChannel("127.0.0.1", port) as channel:
+        stub = AsyncClientStub(channel)
+        calls: list[asyncio.Future[typing.Any]] = []
+        calls += [asyncio.ensure_future(stub.echo(bytes(60_000))) for _ in range(3000)]
+        await until(lambda: (found := _connection(channel)) is not None and found.is_stuck)
+        with pytest.raises(rpc.DeadlineExceeded, match="did not take what was sent before"):
+            await rpc.with_options(stub, timeout=0.05).divide(1)
+        connection = _connection(channel)
+        assert connection is not None
+        # What the system takes, and a little more: not the 180 megabytes of all.
+        assert connection.session.running < 1000
+        assert connection.transport.get_write_buffer_size() < MIB
+        release.set()
+        listener.close()
+        errors = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(error) for error in errors} <= {rpc.ConnectionLost, rpc.Unavailable}
+    await listener.wait_closed()
+
+
+def _connection(channel: rpc.AsyncChannel) -> ClientConnection | None:
+    link = channel._links.get(asyncio.get_running_loop())
+    return None if link is None else link.connection
+
+
+@runs
+async def test_long_messages_beside_each_other_use_little_memory() -> None:
+    async with served() as (stub, _):
+        await stub.echo(bytes(MIB))
+        with traced():
+            for _ in range(20):
+                await stub.echo(bytes(MIB))
+            now, _most = tracemalloc.get_traced_memory()
+        assert now < 3 * MIB
