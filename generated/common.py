@@ -87,6 +87,14 @@ class BaseHandlers(typing.Protocol):
     def version(self) -> str: ...
 
 
+class BaseAsyncHandlers(typing.Protocol):
+    """What an AsyncServer must offer: functions, of which some may be coroutines."""
+
+    def ping(self) -> None | typing.Awaitable[None]: ...
+
+    def version(self) -> str | typing.Awaitable[str]: ...
+
+
 class BaseClientStub(rpc.ClientStub):
     """What every service offers."""
 
@@ -106,6 +114,16 @@ class BaseClientStub(rpc.ClientStub):
             string
         """
         return self._call(BaseVersionProtocol)
+
+
+class BaseAsyncClientStub(rpc.AsyncClientStub):
+    """BaseClientStub for asyncio."""
+
+    async def ping(self) -> None:
+        await self._call(BasePingProtocol)
+
+    async def version(self) -> str:
+        return await self._call(BaseVersionProtocol)
 
 
 INTERFACE = rpc.Interface(
@@ -158,7 +176,7 @@ class BaseServerStub(rpc.ServerStub):
     protocols: typing.ClassVar[rpc.Protocols] = (BasePingProtocol, BaseVersionProtocol)
     interface = INTERFACE
 
-    def __init__(self, handlers: BaseHandlers) -> None:
+    def __init__(self, handlers: BaseHandlers | BaseAsyncHandlers) -> None:
         super().__init__(handlers)
 
 
@@ -201,12 +219,29 @@ class BaseProcessServer(rpc.ProcessServer):
         super().__init__(host, port, BaseServerStub(handlers), **options)
 
 
+class BaseAsyncServer(rpc.AsyncServer):
+    """Serves Base in an event loop."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        handlers: BaseAsyncHandlers,
+        **options: typing.Unpack[rpc.AsyncServerOptions],
+    ) -> None:
+        super().__init__(host, port, BaseServerStub(handlers), **options)
+
+
 Handlers = BaseHandlers
+AsyncHandlers = BaseAsyncHandlers
 ClientStub = BaseClientStub
+AsyncClientStub = BaseAsyncClientStub
 ServerStub = BaseServerStub
 Server = BaseServer
 ThreadServer = BaseThreadServer
 ProcessServer = BaseProcessServer
+AsyncServer = BaseAsyncServer
 Channel = rpc.Channel
 DistributedChannel = rpc.DistributedChannel
+AsyncChannel = rpc.AsyncChannel
 MethodProtocol = rpc.MethodProtocol

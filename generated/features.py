@@ -409,6 +409,32 @@ class DirectoryHandlers(common.BaseHandlers, typing.Protocol):
     def remove(self, id: int, force: bool) -> None: ...
 
 
+class DirectoryAsyncHandlers(common.BaseAsyncHandlers, typing.Protocol):
+    """What an AsyncServer must offer: functions, of which some may be coroutines."""
+
+    def find(
+        self,
+        query: str,
+        limit: int,
+        page: common.Page | None,
+    ) -> list[Person] | typing.Awaitable[list[Person]]: ...
+
+    def log(self, line: str) -> None | typing.Awaitable[None]: ...
+
+    def get(self, id: int) -> Person | None | typing.Awaitable[Person | None]: ...
+
+    def groups(
+        self,
+    ) -> dict[str, list[int]] | typing.Awaitable[dict[str, list[int]]]: ...
+
+    def everything(
+        self,
+        kinds: set[Kind],
+    ) -> dict[str, Everything] | typing.Awaitable[dict[str, Everything]]: ...
+
+    def remove(self, id: int, force: bool) -> None | typing.Awaitable[None]: ...
+
+
 class DirectoryClientStub(common.BaseClientStub):
     """The directory of people."""
 
@@ -498,8 +524,45 @@ class DirectoryClientStub(common.BaseClientStub):
         self._call(DirectoryRemoveProtocol, id, force)
 
 
+class DirectoryAsyncClientStub(common.BaseAsyncClientStub):
+    """DirectoryClientStub for asyncio."""
+
+    async def ping(self) -> None:
+        await self._call(DirectoryPingProtocol)
+
+    async def version(self) -> str:
+        return await self._call(DirectoryVersionProtocol)
+
+    async def find(
+        self,
+        query: str,
+        limit: int = 100,
+        page: common.Page | None = None,
+    ) -> list[Person]:
+        return await self._call(DirectoryFindProtocol, query, limit, page)
+
+    async def log(self, line: str) -> None:
+        await self._call(DirectoryLogProtocol, line)
+
+    async def get(self, id: int) -> Person | None:
+        return await self._call(DirectoryGetProtocol, id)
+
+    async def groups(self) -> dict[str, list[int]]:
+        return await self._call(DirectoryGroupsProtocol)
+
+    async def everything(self, kinds: set[Kind] = rpc.DEFAULT) -> dict[str, Everything]:
+        return await self._call(DirectoryEverythingProtocol, kinds)
+
+    async def remove(self, id: int, force: bool = False) -> None:
+        await self._call(DirectoryRemoveProtocol, id, force)
+
+
 class ArchiveHandlers(DirectoryHandlers, typing.Protocol):
     """What a server must offer: an instance, or a class with static methods."""
+
+
+class ArchiveAsyncHandlers(DirectoryAsyncHandlers, typing.Protocol):
+    """What an AsyncServer must offer: functions, of which some may be coroutines."""
 
 
 class ArchiveClientStub(DirectoryClientStub):
@@ -535,12 +598,53 @@ class ArchiveClientStub(DirectoryClientStub):
         self._call(ArchiveRemoveProtocol, id, force)
 
 
+class ArchiveAsyncClientStub(DirectoryAsyncClientStub):
+    """ArchiveClientStub for asyncio."""
+
+    async def ping(self) -> None:
+        await self._call(ArchivePingProtocol)
+
+    async def version(self) -> str:
+        return await self._call(ArchiveVersionProtocol)
+
+    async def find(
+        self,
+        query: str,
+        limit: int = 100,
+        page: common.Page | None = None,
+    ) -> list[Person]:
+        return await self._call(ArchiveFindProtocol, query, limit, page)
+
+    async def log(self, line: str) -> None:
+        await self._call(ArchiveLogProtocol, line)
+
+    async def get(self, id: int) -> Person | None:
+        return await self._call(ArchiveGetProtocol, id)
+
+    async def groups(self) -> dict[str, list[int]]:
+        return await self._call(ArchiveGroupsProtocol)
+
+    async def everything(self, kinds: set[Kind] = rpc.DEFAULT) -> dict[str, Everything]:
+        return await self._call(ArchiveEverythingProtocol, kinds)
+
+    async def remove(self, id: int, force: bool = False) -> None:
+        await self._call(ArchiveRemoveProtocol, id, force)
+
+
 class Handlers(typing.Protocol):
     """What a server must offer: an instance, or a class with static methods."""
 
     def divide(self, num1: int, num2: int) -> float: ...
 
     def area(self, shape: AnyShape) -> float: ...
+
+
+class AsyncHandlers(typing.Protocol):
+    """What an AsyncServer must offer: functions, of which some may be coroutines."""
+
+    def divide(self, num1: int, num2: int) -> float | typing.Awaitable[float]: ...
+
+    def area(self, shape: AnyShape) -> float | typing.Awaitable[float]: ...
 
 
 class ClientStub(rpc.ClientStub):
@@ -577,6 +681,16 @@ class ClientStub(rpc.ClientStub):
             InvalidOperation: Raised when an argument makes no sense.
         """
         return self._call(AreaProtocol, shape)
+
+
+class AsyncClientStub(rpc.AsyncClientStub):
+    """ClientStub for asyncio."""
+
+    async def divide(self, num1: int, num2: int = 1) -> float:
+        return await self._call(DivideProtocol, num1, num2)
+
+    async def area(self, shape: AnyShape) -> float:
+        return await self._call(AreaProtocol, shape)
 
 
 INTERFACE = rpc.Interface(
@@ -743,7 +857,7 @@ class DirectoryServerStub(common.BaseServerStub):
     )
     interface = INTERFACE
 
-    def __init__(self, handlers: DirectoryHandlers) -> None:
+    def __init__(self, handlers: DirectoryHandlers | DirectoryAsyncHandlers) -> None:
         super().__init__(handlers)
 
 
@@ -786,6 +900,19 @@ class DirectoryProcessServer(rpc.ProcessServer):
         super().__init__(host, port, DirectoryServerStub(handlers), **options)
 
 
+class DirectoryAsyncServer(rpc.AsyncServer):
+    """Serves Directory in an event loop."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        handlers: DirectoryAsyncHandlers,
+        **options: typing.Unpack[rpc.AsyncServerOptions],
+    ) -> None:
+        super().__init__(host, port, DirectoryServerStub(handlers), **options)
+
+
 class ArchiveServerStub(DirectoryServerStub):
     """Dispatches calls to handlers."""
 
@@ -802,7 +929,7 @@ class ArchiveServerStub(DirectoryServerStub):
     )
     interface = INTERFACE
 
-    def __init__(self, handlers: ArchiveHandlers) -> None:
+    def __init__(self, handlers: ArchiveHandlers | ArchiveAsyncHandlers) -> None:
         super().__init__(handlers)
 
 
@@ -845,13 +972,26 @@ class ArchiveProcessServer(rpc.ProcessServer):
         super().__init__(host, port, ArchiveServerStub(handlers), **options)
 
 
+class ArchiveAsyncServer(rpc.AsyncServer):
+    """Serves Archive in an event loop."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        handlers: ArchiveAsyncHandlers,
+        **options: typing.Unpack[rpc.AsyncServerOptions],
+    ) -> None:
+        super().__init__(host, port, ArchiveServerStub(handlers), **options)
+
+
 class ServerStub(rpc.ServerStub):
     """Dispatches calls to handlers."""
 
     protocols = (DivideProtocol, AreaProtocol)
     interface = INTERFACE
 
-    def __init__(self, handlers: Handlers) -> None:
+    def __init__(self, handlers: Handlers | AsyncHandlers) -> None:
         super().__init__(handlers)
 
 
@@ -894,6 +1034,20 @@ class ProcessServer(rpc.ProcessServer):
         super().__init__(host, port, ServerStub(handlers), **options)
 
 
+class AsyncServer(rpc.AsyncServer):
+    """Serves the service in an event loop."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        handlers: AsyncHandlers,
+        **options: typing.Unpack[rpc.AsyncServerOptions],
+    ) -> None:
+        super().__init__(host, port, ServerStub(handlers), **options)
+
+
 Channel = rpc.Channel
 DistributedChannel = rpc.DistributedChannel
+AsyncChannel = rpc.AsyncChannel
 MethodProtocol = rpc.MethodProtocol

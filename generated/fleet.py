@@ -47,6 +47,12 @@ class Handlers(typing.Protocol):
     def divide(self, num1: int, num2: int) -> Quotient: ...
 
 
+class AsyncHandlers(typing.Protocol):
+    """What an AsyncServer must offer: functions, of which some may be coroutines."""
+
+    def divide(self, num1: int, num2: int) -> Quotient | typing.Awaitable[Quotient]: ...
+
+
 class ClientStub(rpc.ClientStub):
     """Calls the service over a channel."""
 
@@ -66,6 +72,13 @@ class ClientStub(rpc.ClientStub):
             InvalidOperation
         """
         return self._call(DivideProtocol, num1, num2)
+
+
+class AsyncClientStub(rpc.AsyncClientStub):
+    """ClientStub for asyncio."""
+
+    async def divide(self, num1: int, num2: int = 1) -> Quotient:
+        return await self._call(DivideProtocol, num1, num2)
 
 
 INTERFACE = rpc.Interface(
@@ -90,7 +103,7 @@ class ServerStub(rpc.ServerStub):
     protocols = (DivideProtocol,)
     interface = INTERFACE
 
-    def __init__(self, handlers: Handlers) -> None:
+    def __init__(self, handlers: Handlers | AsyncHandlers) -> None:
         super().__init__(handlers)
 
 
@@ -133,6 +146,20 @@ class ProcessServer(rpc.ProcessServer):
         super().__init__(host, port, ServerStub(handlers), **options)
 
 
+class AsyncServer(rpc.AsyncServer):
+    """Serves the service in an event loop."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        handlers: AsyncHandlers,
+        **options: typing.Unpack[rpc.AsyncServerOptions],
+    ) -> None:
+        super().__init__(host, port, ServerStub(handlers), **options)
+
+
 Channel = rpc.Channel
 DistributedChannel = rpc.DistributedChannel
+AsyncChannel = rpc.AsyncChannel
 MethodProtocol = rpc.MethodProtocol

@@ -298,6 +298,18 @@ class CatalogueHandlers(common.BaseHandlers, typing.Protocol):
     def article(self, sku: str) -> Article: ...
 
 
+class CatalogueAsyncHandlers(common.BaseAsyncHandlers, typing.Protocol):
+    """What an AsyncServer must offer: functions, of which some may be coroutines."""
+
+    def search(
+        self,
+        words: str,
+        page: common.Page | None,
+    ) -> list[Article] | typing.Awaitable[list[Article]]: ...
+
+    def article(self, sku: str) -> Article | typing.Awaitable[Article]: ...
+
+
 class CatalogueClientStub(common.BaseClientStub):
     """What anyone may look at."""
 
@@ -338,6 +350,26 @@ class CatalogueClientStub(common.BaseClientStub):
         return self._call(CatalogueArticleProtocol, sku)
 
 
+class CatalogueAsyncClientStub(common.BaseAsyncClientStub):
+    """CatalogueClientStub for asyncio."""
+
+    async def ping(self) -> None:
+        await self._call(CataloguePingProtocol)
+
+    async def version(self) -> str:
+        return await self._call(CatalogueVersionProtocol)
+
+    async def search(
+        self,
+        words: str,
+        page: common.Page | None = None,
+    ) -> list[Article]:
+        return await self._call(CatalogueSearchProtocol, words, page)
+
+    async def article(self, sku: str) -> Article:
+        return await self._call(CatalogueArticleProtocol, sku)
+
+
 class OrdersHandlers(common.BaseHandlers, typing.Protocol):
     """What a server must offer: an instance, or a class with static methods."""
 
@@ -355,6 +387,33 @@ class OrdersHandlers(common.BaseHandlers, typing.Protocol):
     def cancel(self, id: uuid.UUID, reason: str) -> bool: ...
 
     def viewed(self, sku: str, at: datetime.datetime) -> None: ...
+
+
+class OrdersAsyncHandlers(common.BaseAsyncHandlers, typing.Protocol):
+    """What an AsyncServer must offer: functions, of which some may be coroutines."""
+
+    def place(
+        self,
+        lines: list[Line],
+        address: Address,
+        notes: dict[str, str],
+    ) -> Order | typing.Awaitable[Order]: ...
+
+    def pay(
+        self,
+        id: uuid.UUID,
+        payment: AnyPayment,
+    ) -> Order | typing.Awaitable[Order]: ...
+
+    def order(self, id: uuid.UUID) -> Order | typing.Awaitable[Order]: ...
+
+    def cancel(self, id: uuid.UUID, reason: str) -> bool | typing.Awaitable[bool]: ...
+
+    def viewed(
+        self,
+        sku: str,
+        at: datetime.datetime,
+    ) -> None | typing.Awaitable[None]: ...
 
 
 class OrdersClientStub(common.BaseClientStub):
@@ -448,6 +507,36 @@ class OrdersClientStub(common.BaseClientStub):
             at: timestamp
         """
         self._call(OrdersViewedProtocol, sku, at)
+
+
+class OrdersAsyncClientStub(common.BaseAsyncClientStub):
+    """OrdersClientStub for asyncio."""
+
+    async def ping(self) -> None:
+        await self._call(OrdersPingProtocol)
+
+    async def version(self) -> str:
+        return await self._call(OrdersVersionProtocol)
+
+    async def place(
+        self,
+        lines: list[Line],
+        address: Address,
+        notes: dict[str, str] = rpc.DEFAULT,
+    ) -> Order:
+        return await self._call(OrdersPlaceProtocol, lines, address, notes)
+
+    async def pay(self, id: uuid.UUID, payment: AnyPayment) -> Order:
+        return await self._call(OrdersPayProtocol, id, payment)
+
+    async def order(self, id: uuid.UUID) -> Order:
+        return await self._call(OrdersOrderProtocol, id)
+
+    async def cancel(self, id: uuid.UUID, reason: str = "") -> bool:
+        return await self._call(OrdersCancelProtocol, id, reason)
+
+    async def viewed(self, sku: str, at: datetime.datetime) -> None:
+        await self._call(OrdersViewedProtocol, sku, at)
 
 
 INTERFACE = rpc.Interface(
@@ -579,7 +668,7 @@ class CatalogueServerStub(common.BaseServerStub):
     )
     interface = INTERFACE
 
-    def __init__(self, handlers: CatalogueHandlers) -> None:
+    def __init__(self, handlers: CatalogueHandlers | CatalogueAsyncHandlers) -> None:
         super().__init__(handlers)
 
 
@@ -622,6 +711,19 @@ class CatalogueProcessServer(rpc.ProcessServer):
         super().__init__(host, port, CatalogueServerStub(handlers), **options)
 
 
+class CatalogueAsyncServer(rpc.AsyncServer):
+    """Serves Catalogue in an event loop."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        handlers: CatalogueAsyncHandlers,
+        **options: typing.Unpack[rpc.AsyncServerOptions],
+    ) -> None:
+        super().__init__(host, port, CatalogueServerStub(handlers), **options)
+
+
 class OrdersServerStub(common.BaseServerStub):
     """Dispatches calls to handlers."""
 
@@ -637,7 +739,7 @@ class OrdersServerStub(common.BaseServerStub):
     )
     interface = INTERFACE
 
-    def __init__(self, handlers: OrdersHandlers) -> None:
+    def __init__(self, handlers: OrdersHandlers | OrdersAsyncHandlers) -> None:
         super().__init__(handlers)
 
 
@@ -680,6 +782,20 @@ class OrdersProcessServer(rpc.ProcessServer):
         super().__init__(host, port, OrdersServerStub(handlers), **options)
 
 
+class OrdersAsyncServer(rpc.AsyncServer):
+    """Serves Orders in an event loop."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None,
+        handlers: OrdersAsyncHandlers,
+        **options: typing.Unpack[rpc.AsyncServerOptions],
+    ) -> None:
+        super().__init__(host, port, OrdersServerStub(handlers), **options)
+
+
 Channel = rpc.Channel
 DistributedChannel = rpc.DistributedChannel
+AsyncChannel = rpc.AsyncChannel
 MethodProtocol = rpc.MethodProtocol

@@ -73,7 +73,9 @@ def build(module: model.Module, book: NameBook, importer: Importer) -> ModuleVie
         interface=_interface(module, source, types),
         bindings=tuple(bindings),
         handed_on=tuple(
-            f"{name} = rpc.{name}" for name in ("Channel", "DistributedChannel", "MethodProtocol") if served
+            f"{name} = rpc.{name}"
+            for name in ("Channel", "DistributedChannel", "AsyncChannel", "MethodProtocol")
+            if served
         ),
         model=module,
     )

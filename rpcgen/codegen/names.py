@@ -34,8 +34,18 @@ BUILTINS: typing.Final = _words(
 MODULES: typing.Final = _words("datetime decimal rpc typing uuid")
 EVERYWHERE: typing.Final = KEYWORDS | BUILTINS | MODULES
 
-SERVICE: typing.Final = ("Handlers", "ClientStub", "ServerStub", "Server", "ThreadServer", "ProcessServer")
-LATER: typing.Final = ("AsyncClientStub", "TaskStub", "AsyncHandlers", "AsyncServer")
+SERVICE: typing.Final = (
+    "Handlers",
+    "AsyncHandlers",
+    "ClientStub",
+    "AsyncClientStub",
+    "ServerStub",
+    "Server",
+    "ThreadServer",
+    "ProcessServer",
+    "AsyncServer",
+)
+LATER: typing.Final = ("TaskStub",)
 """Kept for what later versions generate for a service."""
 HANDED_ON: typing.Final = frozenset(
     ("Channel", "MethodProtocol", "AsyncChannel", "DistributedChannel", "AsyncDistributedChannel")

@@ -45,7 +45,9 @@ class Services:
             methods += [self._inherited(service, method, home) for method in declaring.methods]
         methods += [self._method(service, method) for method in service.methods]
 
-        bases = [parent["Handlers"], "typing.Protocol"] if parent else ["typing.Protocol"]
+        def offered(kind: str) -> str:
+            return _class(names[kind], *([parent[kind]] if parent else []), "typing.Protocol")
+
         called = service.name or "the service"
         said = paragraphs(service.doc or f"Calls {called} over a channel.", deprecation(service.deprecated))
         protocols: list[Expression] = [method.protocol for method in methods]
@@ -55,9 +57,14 @@ class Services:
             name=service.name,
             names={kind: names[kind] for kind in SERVICE},
             methods=tuple(methods),
-            handlers_header=_class(names["Handlers"], *bases),
+            handlers_header=offered("Handlers"),
+            async_handlers_header=offered("AsyncHandlers"),
             client_header=_class(names["ClientStub"], parent.get("ClientStub", "rpc.ClientStub")),
             client_docstring=docstrings.docstring(said, 4),
+            async_client_header=_class(
+                names["AsyncClientStub"], parent.get("AsyncClientStub", "rpc.AsyncClientStub")
+            ),
+            async_client_docstring=docstrings.docstring([f"{names['ClientStub']} for asyncio."], 4),
             stub_header=_class(names["ServerStub"], parent.get("ServerStub", "rpc.ServerStub")),
             protocols=statement(
                 # A child's tuple is of another type than its parent's: both are declared.
@@ -65,21 +72,29 @@ class Services:
                 tuple_of(protocols),
                 indent=4,
             ),
-            stub_init=_def("__init__", ["self", f"handlers: {names['Handlers']}"], "None", ":"),
+            stub_init=_def(
+                "__init__",
+                ["self", f"handlers: {names['Handlers']} | {names['AsyncHandlers']}"],
+                "None",
+                ":",
+            ),
             servers=(
                 self._server(names, "Server", f"Serves {called}, one connection at a time."),
                 self._server(names, "ThreadServer", f"Serves {called}, many connections at a time."),
                 self._server(names, "ProcessServer", f"Serves {called} in several processes."),
+                self._server(names, "AsyncServer", f"Serves {called} in an event loop.", "AsyncHandlers"),
             ),
             model=service,
         )
 
-    def _server(self, names: dict[str, str], kind: str, docstring: str) -> ServerView:
+    def _server(
+        self, names: dict[str, str], kind: str, docstring: str, handlers: str = "Handlers"
+    ) -> ServerView:
         parameters = [
             "self",
             "host: str",
             "port: int | None",
-            f"handlers: {names['Handlers']}",
+            f"handlers: {names[handlers]}",
             f"**options: typing.Unpack[rpc.{kind}Options]",
         ]
         arguments = ["host", "port", f"{names['ServerStub']}(handlers)", "**options"]
@@ -95,7 +110,7 @@ class Services:
         names = self.names.methods[service.name, method.name]
         home = self.home
         returns = self.types.annotation(method.returns, home)
-        header, call = self._stub(method, names, home)
+        header, call, async_header, async_call = self._stub(method, names, home)
         plain = [
             f"{name}: {self.types.annotation(param.type, home)}"
             for name, param in zip(names.params, method.params, strict=True)
@@ -107,9 +122,14 @@ class Services:
             protocol_docstring=docstrings.docstring([method.signature], 4),
             attributes=tuple(self._attributes(method, names)),
             handler=_def(names.attr, ["self", *plain], returns, ": ..."),
+            async_handler=_def(
+                names.attr, ["self", *plain], f"{returns} | typing.Awaitable[{returns}]", ": ..."
+            ),
             header=header,
             docstring=self._docstring(method, names),
             call=call,
+            async_header=async_header,
+            async_call=async_call,
             model=method,
         )
 
@@ -121,7 +141,7 @@ class Services:
         above = self.types.book.of(nearest).methods[base.name, method.name].protocol
         if nearest.path != self.home.path:
             above = f"{self.types.local(nearest)}.{above}"
-        header, call = self._stub(method, names, home)
+        header, call, async_header, async_call = self._stub(method, names, home)
         wire_name = f"{service.name}.{method.name}"
         return MethodView(
             name=names.attr,
@@ -130,13 +150,19 @@ class Services:
             protocol_docstring=docstrings.docstring([method.signature], 4),
             attributes=(statement("name = ", quote(wire_name), indent=4),),
             handler=None,
+            async_handler=None,
             header=header,
             docstring=None,
             call=call,
+            async_header=async_header,
+            async_call=async_call,
             model=method,
         )
 
-    def _stub(self, method: model.Method, names: MethodNames, home: model.Module) -> tuple[str, str]:
+    def _stub(
+        self, method: model.Method, names: MethodNames, home: model.Module
+    ) -> tuple[str, str, str, str]:
+        """Gives a method's header and body in ClientStub, and both in AsyncClientStub."""
         parameters = ["self"]
         for name, param in zip(names.params, method.params, strict=True):
             annotation = self.types.annotation(param.type, home)
@@ -144,7 +170,12 @@ class Services:
         returns = self.types.annotation(method.returns, home)
         begin = "" if returns == "None" else "return "
         arguments = Group("self._call(", [names.protocol, *names.params], ")")
-        return _def(names.attr, parameters, returns, ":"), statement(begin, arguments, indent=8)
+        return (
+            _def(names.attr, parameters, returns, ":"),
+            statement(begin, arguments, indent=8),
+            _def(names.attr, parameters, returns, ":", "async def "),
+            statement(begin + "await ", arguments, indent=8),
+        )
 
     def _attributes(self, method: model.Method, names: MethodNames) -> list[str]:
         home = self.home
@@ -212,5 +243,5 @@ def _class(name: str, *bases: str) -> str:
     return statement("class ", Group(f"{name}(", bases, ")"), ":")
 
 
-def _def(name: str, parameters: list[str], returns: str, after: str) -> str:
-    return statement("def ", Group(f"{name}(", parameters, ")"), f" -> {returns}{after}", 4)
+def _def(name: str, parameters: list[str], returns: str, after: str, begin: str = "def ") -> str:
+    return statement(begin, Group(f"{name}(", parameters, ")"), f" -> {returns}{after}", 4)

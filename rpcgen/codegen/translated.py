@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rpcgen.codegen.view import ModuleView
 
-CHECKSUM = 3649279816
+CHECKSUM = 400744729
 
 
 def render(module: ModuleView) -> str:
@@ -89,6 +89,13 @@ def render(module: ModuleView) -> str:
                 add("\n")
                 add(f"    {method.handler}\n")
         add("\n\n")
+        add(f"{service.async_handlers_header}\n")
+        add('    """What an AsyncServer must offer: functions, of which some may be coroutines."""\n')
+        for method in service.methods:
+            if method.async_handler:
+                add("\n")
+                add(f"    {method.async_handler}\n")
+        add("\n\n")
         add(f"{service.client_header}\n")
         add(f"    {service.client_docstring}\n")
         for method in service.methods:
@@ -97,6 +104,13 @@ def render(module: ModuleView) -> str:
             if method.docstring:
                 add(f"        {method.docstring}\n")
             add(f"        {method.call}\n")
+        add("\n\n")
+        add(f"{service.async_client_header}\n")
+        add(f"    {service.async_client_docstring}\n")
+        for method in service.methods:
+            add("\n")
+            add(f"    {method.async_header}\n")
+            add(f"        {method.async_call}\n")
     add("\n\n")
     add(f"{module.interface}\n")
     for service in module.services:

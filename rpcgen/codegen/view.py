@@ -87,9 +87,12 @@ class MethodView(msgspec.Struct, frozen=True, gc=False):
         protocol_docstring: The signature in IDL.
         attributes: The protocol class's assignments.
         handler: The whole declaration in Handlers; None for an inherited method.
+        async_handler: The same in AsyncHandlers.
         header: ``def divide(self, num1: int, num2: int = 1) -> float:``.
         docstring: None for an inherited method, whose parent has it.
         call: ``return self._call(DivideProtocol, num1, num2)``.
+        async_header: ``async def divide(self, num1: int, num2: int = 1) -> float:``.
+        async_call: ``return await self._call(DivideProtocol, num1, num2)``.
     """
 
     name: str
@@ -98,14 +101,17 @@ class MethodView(msgspec.Struct, frozen=True, gc=False):
     protocol_docstring: str
     attributes: tuple[str, ...]
     handler: str | None
+    async_handler: str | None
     header: str
     docstring: str | None
     call: str
+    async_header: str
+    async_call: str
     model: model.Method
 
 
 class ServerView(msgspec.Struct, frozen=True, gc=False):
-    """Server, ThreadServer or ProcessServer of one service."""
+    """Server, ThreadServer, ProcessServer or AsyncServer of one service."""
 
     name: str
     header: str
@@ -119,21 +125,27 @@ class ServiceView(msgspec.Struct, frozen=True, gc=False):
 
     Args:
         name: In the IDL; empty for the file's own.
-        names: Its classes by kind: Handlers, ClientStub, ServerStub and the servers.
+        names: Its classes by kind: Handlers, AsyncHandlers, ClientStub, AsyncClientStub, ServerStub and the servers.
         handlers_header: ``class Handlers(typing.Protocol):``.
+        async_handlers_header: ``class AsyncHandlers(typing.Protocol):``.
         client_header: ``class ClientStub(rpc.ClientStub):``.
         client_docstring: The IDL's words, if it has any.
+        async_client_header: ``class AsyncClientStub(rpc.AsyncClientStub):``.
+        async_client_docstring: What it stands beside: the IDL's words are on ClientStub.
         stub_header: ``class ServerStub(rpc.ServerStub):``.
         protocols: ``protocols = (…)``.
-        stub_init: ``def __init__(self, handlers: Handlers) -> None:``.
+        stub_init: ``def __init__(self, handlers: Handlers | AsyncHandlers) -> None:``.
     """
 
     name: str
     names: dict[str, str]
     methods: tuple[MethodView, ...]
     handlers_header: str
+    async_handlers_header: str
     client_header: str
     client_docstring: str
+    async_client_header: str
+    async_client_docstring: str
     stub_header: str
     protocols: str
     stub_init: str
