@@ -13,7 +13,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import threading
 import time
 import typing
 
@@ -31,16 +30,13 @@ class Handlers(services.Handlers):
             return os.getpid()
         if word == "exit":
             os._exit(int(value))
-        if word == "descriptors":
-            return len(os.listdir("/proc/self/fd"))
-        if word == "threads":
-            return threading.active_count()
         if word == "mask":
             return len(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
         if word == "print":
             sys.stdout.write(value + "\n")  # flushed at the worker's end
             return 0
         if word == "sleep":
+            os.write(1, b"entered\n")  # whole, whoever else writes
             time.sleep(float(value))
             return os.getpid()
         if word == "work":
@@ -86,6 +82,11 @@ class ForkingProcess(Process):
         assert isinstance(channel, rpc.Channel)
         return channel
 
+    def entered(self, calls: int) -> None:
+        """Waits until so many calls that sleep are in their handlers."""
+        for _ in range(calls):
+            assert self._line() == "entered"
+
     def run(self, what: str) -> int:
         """Calls ``run`` on a new connection, which any worker may take."""
         with self.channel() as channel:
@@ -114,7 +115,11 @@ class ForkingProcess(Process):
 
     def finish(self) -> tuple[str, str]:
         """Waits for its end; gives what it has not been asked for of its output, and its errors."""
-        output, errors = self._running.communicate(timeout=60)
+        stdout, stderr = self._running.stdout, self._running.stderr
+        assert stdout is not None
+        assert stderr is not None
+        output, errors = stdout.read(), stderr.read()
+        self.wait()
         return output, errors
 
 

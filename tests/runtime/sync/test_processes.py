@@ -112,12 +112,17 @@ def test_a_port_is_free_again() -> None:
 
 def test_a_worker_inherits_the_handlers_and_nothing_else() -> None:
     with ForkingProcess(processes=2) as server:
-        before = {server.run("descriptors") for _ in range(8)}
+
+        def descriptors() -> set[int]:
+            return {len(os.listdir(f"/proc/{worker}/fd")) for worker in server.workers()}
+
+        until(lambda: server.run("pid") == min(server.workers()))
+        until(lambda: server.run("pid") == max(server.workers()))
+        until(lambda: len(descriptors()) == 1)  # each has served, and nobody is connected
+        before = descriptors()
         for worker in server.workers():
             kill(server, worker, 2)
-        assert {server.run("descriptors") for _ in range(8)} == before, (
-            "a late worker has no more than a first one"
-        )
+            until(lambda: descriptors() == before)  # a late one has no more than a first one
         assert server.run("mask") == 0, "programs that handlers start take signals"
 
 
@@ -258,8 +263,8 @@ def test_the_calls_of_other_workers_go_on_while_one_is_killed() -> None:
         (victim, lost), (other, kept) = stubs.items()
         with concurrent.futures.ThreadPoolExecutor() as pool:
             goes_on = pool.submit(kept.run, "sleep 1")
-            broken = pool.submit(lost.run, "sleep 30")
-            time.sleep(0.2)
+            broken = pool.submit(lost.run, "sleep 600")
+            server.entered(2)
             os.kill(victim, signal.SIGKILL)
             with pytest.raises(rpc.ConnectionLost, match="may have run"):
                 broken.result(30)
@@ -287,7 +292,7 @@ def test_a_worker_that_is_told_to_end_drains_and_is_replaced() -> None:
             stub = services.ClientStub(channel)
             assert stub.run("pid") == worker
             running = pool.submit(stub.run, "sleep 1")
-            time.sleep(0.2)
+            server.entered(1)
             os.kill(worker, signal.SIGTERM)
             until(lambda: len(server.workers()) == 2)
             assert server.run("pid") in server.workers() - {worker}, "its successor serves while it drains"
@@ -364,7 +369,7 @@ def test_a_signal_lets_the_calls_of_all_workers_end(number: signal.Signals) -> N
     with ForkingProcess(processes=2) as server, concurrent.futures.ThreadPoolExecutor(8) as pool:
         workers = server.workers()
         running = [pool.submit(server.run, "sleep 1.5") for _ in range(8)]
-        time.sleep(0.5)
+        server.entered(8)
         with all_end(*everybody(server)):
             server.signal(number)
             assert {future.result(30) for future in running} <= workers
@@ -378,7 +383,7 @@ def test_a_signal_to_all_of_them_is_as_one_to_the_program() -> None:
     """As of a terminal, or of systemd."""
     with ForkingProcess(processes=2) as server, concurrent.futures.ThreadPoolExecutor(8) as pool:
         running = [pool.submit(server.run, "sleep 1.5") for _ in range(8)]
-        time.sleep(0.5)
+        server.entered(8)
         with all_end(*everybody(server)):
             for process in everybody(server):
                 os.kill(process, signal.SIGTERM)
@@ -390,7 +395,7 @@ def test_a_signal_to_all_of_them_is_as_one_to_the_program() -> None:
 def test_a_second_signal_ends_all_at_once() -> None:
     with ForkingProcess(processes=2, grace=600) as server, concurrent.futures.ThreadPoolExecutor(2) as pool:
         running = [pool.submit(server.run, "sleep 600") for _ in range(2)]
-        time.sleep(0.3)
+        server.entered(2)
         with all_end(*everybody(server)):
             server.signal(signal.SIGTERM)
             server.signal(signal.SIGINT)  # another one: two of a kind may come as one
@@ -401,14 +406,14 @@ def test_a_second_signal_ends_all_at_once() -> None:
 
 
 def test_a_shutdown_tells_whether_all_calls_ended() -> None:
-    for sleep, grace, told in (("0.5", "20", "True"), ("30", "0.2", "False")):
+    for sleep, grace, told in (("0.5", "20", "True"), ("600", "0.2", "False")):
         with (
             ForkingProcess("start", processes=2) as server,
             concurrent.futures.ThreadPoolExecutor() as pool,
             all_end(*everybody(server)),
         ):
             running = pool.submit(server.run, f"sleep {sleep}")
-            time.sleep(0.3)
+            server.entered(1)
             server.tell(grace)
             assert server.line() == told
             if told == "True":
@@ -457,7 +462,7 @@ def test_workers_end_when_the_program_is_killed(how: str) -> None:
     ):
         workers = server.workers()
         running = pool.submit(server.run, "sleep 0.5")
-        time.sleep(0.2)
+        server.entered(1)
         os.kill(server.pid, signal.SIGKILL)
         assert running.result(30) in workers, "running calls have their grace"
 
