@@ -17,13 +17,13 @@ import functools
 import os
 import typing
 
+from rpcgen.runtime.address import Address
 from rpcgen.runtime.sync.server import ANNOUNCED, ThreadServer, announced_by, draining
 
 if typing.TYPE_CHECKING:
     import threading
     import types
 
-    from rpcgen.runtime.address import Address
     from rpcgen.runtime.stubs import ServerStub
     from rpcgen.runtime.sync.forking import Line
     from rpcgen.runtime.sync.options import ProcessServerOptions
@@ -74,6 +74,7 @@ class ProcessServer:
             processes = os.cpu_count() or 1
         if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
             raise ValueError(f"processes is a number from 1 up, or None, not {processes!r}")
+        self._where = Address.of(host, port)
         self._processes = processes
         self._grace = options.get("grace", 10.0)
         self._name = options.get("name", "rpcgen")
@@ -121,7 +122,8 @@ class ProcessServer:
             OSError: The address is in use or not this machine's; the message names it.
             RuntimeError: The server is closed.
         """
-        return self._server.bind()
+        self._where = self._server.bind()
+        return self._where
 
     def serve(self) -> None:
         """Serves until ``shutdown`` or, in the main thread, until SIGINT or SIGTERM.
@@ -396,5 +398,4 @@ class ProcessServer:
             self._ended.set()
 
     def __repr__(self) -> str:
-        where = self._server._address or self._server._wanted
-        return f"<{type(self).__name__} at {where}, {self._processes} processes, {self._state.name.lower()}>"
+        return f"<{type(self).__name__} at {self._where}, {self._processes} processes, {self._state.name.lower()}>"
