@@ -46,7 +46,16 @@ FLOORS = [
     {"rpcgen.runtime.registry"},
     {
         f"rpcgen.runtime.{name}"
-        for name in ("dispatch", "stubs", "handlers", "contexts", "options", "address", "advertise", "backoff")
+        for name in (
+            "dispatch",
+            "stubs",
+            "handlers",
+            "contexts",
+            "options",
+            "address",
+            "advertise",
+            "backoff",
+        )
     },
     {"rpcgen.runtime.wire"},
     {"rpcgen.runtime.values", "rpcgen.runtime.schema", "rpcgen.runtime.errors", "rpcgen.runtime.abi"},
