@@ -29,6 +29,7 @@ NAMES = [
         "calls",
         "servers",
         "distributed",
+        "concurrent",
         "registry",
         "zookeeper",
     )

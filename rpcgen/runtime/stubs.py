@@ -309,11 +309,13 @@ class AsyncClientStub:
         self._channel = channel
         self._timeout: float | None = None
 
-    async def _call(self, protocol: type[MessageProtocol[Result]], *args: object) -> Result:
+    def _call(
+        self, protocol: type[MessageProtocol[Result]], *args: object
+    ) -> collections.abc.Coroutine[typing.Any, typing.Any, Result]:
+        # It gives the channel's own coroutine: one of its own around that would cost every call.
         if protocol.deprecated is not None:
             _warn(protocol)
-        result: Result = await self._channel.call(protocol, args, self._timeout)
-        return result
+        return self._channel.call(protocol, args, self._timeout)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._channel!r})"

@@ -69,8 +69,10 @@ class ClientConnection(asyncio.Protocol):
         self._flushing = False
         self._queued = 0
         """Bytes of calls since the last flush."""
+        self.is_stuck = False
+        """What was sent before must be taken first: see ``writable``."""
         self._writable: asyncio.Future[None] | None = None
-        """There while the server does not take what is sent."""
+        """There while that is so."""
         self._timer: asyncio.TimerHandle | None = None
         self._break_off: str | None = None
         """Why this end has closed it, while calls ran."""
@@ -114,11 +116,6 @@ class ClientConnection(asyncio.Protocol):
         if not future.done():
             self.cancel(call_id)
             future.set_result(DeadlineExceeded(f"no reply within the call's time; {_MAYBE}"))
-
-    @property
-    def is_stuck(self) -> bool:
-        """Whether what was sent last must be taken first: see ``writable``."""
-        return self._writable is not None
 
     async def writable(self) -> None:
         """Waits until the server takes what is sent, or the connection ends."""
@@ -167,9 +164,11 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         if self._writable is None:
+            self.is_stuck = True
             self._writable = self._loop.create_future()
 
     def resume_writing(self) -> None:
+        self.is_stuck = False
         writable, self._writable = self._writable, None
         if writable is not None:
             writable.set_result(None)

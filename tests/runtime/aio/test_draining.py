@@ -100,26 +100,14 @@ async def test_no_call_fails_when_servers_follow_each_other() -> None:
 async def test_plain_calls_that_came_are_answered() -> None:
     handlers = Handlers()
     async with served(handlers) as (_, server):
-
-        def call() -> bytes:
-            with raw.connection(server.port) as sock:
-                sock.sendall(raw.call("wait", bytes.fromhex("0100000005")))
-                return raw.to_the_end(sock)
-
-        calling = asyncio.ensure_future(asyncio.to_thread(call))
-        quiet = asyncio.ensure_future(asyncio.to_thread(_silence, server.port))
-        await handlers.waiting.wait()
-        ending = asyncio.ensure_future(server.shutdown(20))
-        await asyncio.sleep(0.02)
-        handlers.released.set()
-        assert await calling == bytes.fromhex("01 00000005")
-        assert await quiet == b""
-        assert await ending
-
-
-def _silence(port: int) -> bytes:
-    with raw.connection(port) as sock:
-        return raw.to_the_end(sock)
+        with raw.connection(server.port) as busy, raw.connection(server.port) as quiet:
+            busy.sendall(raw.call("wait", bytes.fromhex("0100000005")))
+            await handlers.waiting.wait()
+            ending = asyncio.ensure_future(server.shutdown(20))
+            assert await asyncio.to_thread(raw.to_the_end, quiet) == b""
+            handlers.released.set()
+            assert await asyncio.to_thread(raw.to_the_end, busy) == bytes.fromhex("01 00000005")
+            assert await ending
 
 
 @runs
