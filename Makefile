@@ -5,7 +5,8 @@
 .SUFFIXES:
 .NOTPARALLEL: # the suite uses all cores by itself, and its last line should come last
 SHELL := /bin/bash
-WORKERS ?= auto
+# One more than there are cores: much of the suite waits for processes and ZooKeepers of its own.
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 PROFILE ?= ci
 
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
