@@ -32,8 +32,11 @@ def run(quick: bool) -> typing.Iterable[Figure]:
         fill(server, servers)
         lists = [first_list(server, servers) for _ in range(3 if quick else 5)]
         yield from_rounds(GROUP, f"first list of {servers:,} servers", lists, "s", at_most=1.5)
-        changes, reads = change(server, servers, rounds)
+        changes, reads, names = change(server, servers, rounds)
         yield from_rounds(GROUP, f"one change among {servers:,}", changes, "ms", at_most=20)
+        yield from_rounds(GROUP, "the names alone, by kazoo", names, "ms", note="the floor of a change")
+        ratios = [taken / floor for taken, floor in zip(changes, names, strict=True)]
+        yield from_rounds(GROUP, "one change ÷ the names alone", ratios, "×")
         yield from_rounds(GROUP, "entries read for that", reads, "", at_most=1)
     with zookeeper.ZooKeeper() as server:
         yield from_rounds(GROUP, "registering", [register(server) for _ in range(rounds)], "ms")
@@ -100,14 +103,16 @@ def first_list(server: ZooKeeper, count: int) -> float:
         return taken
 
 
-def change(server: ZooKeeper, count: int, rounds: int) -> tuple[list[float], list[float]]:
-    """Gives the milliseconds from the making of a node to the list with it, and how many entries were read."""
+def change(server: ZooKeeper, count: int, rounds: int) -> tuple[list[float], list[float], list[float]]:
+    """Gives the milliseconds from the making of a node to the list with it, how many entries were read, and
+    the milliseconds in which kazoo reads the names, which every change takes."""
     from rpcgen.runtime.discovery.zookeeper.session import Session
     from rpcgen.runtime.registry import Instance, open_registry
     from tests.support.zookeeper import client
 
     taken: list[float] = []
     reads: list[float] = []
+    names: list[float] = []
     lengths: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     with client(server.hosts) as operator, open_registry(f"zk://{server.hosts}/rpc") as registry:
@@ -115,6 +120,9 @@ def change(server: ZooKeeper, count: int, rounds: int) -> tuple[list[float], lis
         watch.wait(PATIENCE)
         with counting(Session, "_ask") as asked:
             for number in range(rounds):
+                start = time.perf_counter()
+                operator.get_children("/rpc")
+                names.append(1000 * (time.perf_counter() - start))
                 before = asked.count("get")
                 data = Instance("10.9.9.9", number + 1).encode()
                 start = time.perf_counter()
@@ -123,7 +131,7 @@ def change(server: ZooKeeper, count: int, rounds: int) -> tuple[list[float], lis
                     pass
                 taken.append(1000 * (time.perf_counter() - start))
                 reads.append(asked.count("get") - before)
-    return taken, reads
+    return taken, reads, names
 
 
 @contextlib.contextmanager
