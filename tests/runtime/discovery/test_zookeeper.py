@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -10,6 +11,7 @@ import shutil
 import threading
 import typing
 
+import msgspec
 import pytest
 
 from rpcgen.runtime.discovery.zookeeper import ZooKeeperRegistry
@@ -126,6 +128,25 @@ def test_the_list_is_in_the_order_of_registration(registry: ZooKeeperRegistry) -
     watch = registry.watch("")
     assert watch.wait(PATIENCE)
     assert watch.snapshot.instances == (THREE, ONE, TWO)
+
+
+def test_a_server_that_says_something_else_is_a_new_entry(
+    root: str, registry: ZooKeeperRegistry, operator: typing.Any
+) -> None:
+    """No watch of children tells of data that changes: nothing here changes it, and nothing waits for it."""
+    with contextlib.closing(registry.watch("")) as watch:
+        registration = registry.register("", ONE)
+        assert registration.wait(PATIENCE)
+        until(lambda: watch.snapshot.instances == (ONE,))
+        (node,) = operator.get_children(root)
+        operator.set(f"{root}/{node}", TWO.encode())  # as a foreign tool might
+        heavier = msgspec.structs.replace(ONE, weight=2.0, started=9.0)
+        assert registration.close()
+        assert registry.register("", heavier).wait(PATIENCE)
+        until(lambda: watch.snapshot.instances == (heavier,), lambda: watch.snapshot)
+        (other,) = operator.get_children(root)
+        assert other != node
+        assert operator.get(f"{root}/{other}")[1].version == 0
 
 
 def test_what_withdraws_before_it_stands_never_stands(
