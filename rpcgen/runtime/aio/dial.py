@@ -7,19 +7,15 @@ import socket
 import typing
 
 from rpcgen.runtime.errors import Unavailable
+from rpcgen.runtime.sync.dial import CONNECT_TIME, literal, reason
 
 if typing.TYPE_CHECKING:
     import collections.abc
 
     from rpcgen.runtime.address import Address
+    from rpcgen.runtime.sync.dial import Target
 
     Made = typing.TypeVar("Made", bound=asyncio.BaseProtocol)
-    Target: typing.TypeAlias = "tuple[int, typing.Any]"
-
-CONNECT_TIME = 10.0
-"""Seconds that one address is given to answer."""
-
-_HINT = "is the server running?"
 
 
 async def dial(address: Address, make: collections.abc.Callable[[], Made]) -> Made:
@@ -38,7 +34,7 @@ async def dial(address: Address, make: collections.abc.Callable[[], Made]) -> Ma
             return await _connect(family, where, make)
         except OSError as error:
             failure = error
-    raise Unavailable(f"cannot connect: {_reason(failure)}") from failure
+    raise Unavailable(f"cannot connect: {reason(failure)}") from failure
 
 
 async def _connect(family: int, where: typing.Any, make: collections.abc.Callable[[], Made]) -> Made:
@@ -63,26 +59,12 @@ async def _connect(family: int, where: typing.Any, make: collections.abc.Callabl
 async def _targets(address: Address) -> list[Target]:
     if address.path:
         return [(socket.AF_UNIX, address.path)]
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, address.host)
-        except OSError:
-            continue
-        return [(family, (address.host, address.port))]
+    if targets := literal(address):
+        return targets
     try:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, socket.gaierror) else error
-        raise Unavailable(f"cannot find the host {address.host!r}: {reason}") from error
+        why = error.strerror if isinstance(error, socket.gaierror) else error
+        raise Unavailable(f"cannot find the host {address.host!r}: {why}") from error
     return [(family, where) for family, _, _, _, where in found]
-
-
-def _reason(error: OSError | None) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return f"the connection was refused; {_HINT}"
-    if isinstance(error, FileNotFoundError):
-        return f"there is no such socket; {_HINT}"
-    if isinstance(error, TimeoutError):
-        return f"no answer within {CONNECT_TIME:g} s; {_HINT}"
-    return f"{error.strerror or error}" if error is not None else "its host has no address"

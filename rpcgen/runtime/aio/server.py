@@ -10,10 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import os
 import typing
 
 from rpcgen.runtime.address import Address
+from rpcgen.runtime.sync.announcing import (
+    ANNOUNCED,
+    PATIENCE,
+    announced_by,
+    check_stubs,
+    draining,
+    introduction,
+)
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
 
 if typing.TYPE_CHECKING:
@@ -25,14 +32,6 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.aio.serving import Serving
     from rpcgen.runtime.announce import Announcement
     from rpcgen.runtime.stubs import ServerStub
-
-_ANNOUNCED = ("registry", "advertise", "weight", "zone", "version", "metadata")
-
-_DRAIN = 0.2
-"""Seconds; a change in a registry reaches its watchers in a hundredth of that."""
-
-_PATIENCE = 5.0
-"""Seconds that ``start`` waits to be registered."""
 
 
 class _State(enum.Enum):
@@ -90,14 +89,9 @@ class AsyncServer:
         self, host: str, port: int | None, *stubs: ServerStub, **options: typing.Unpack[AsyncServerOptions]
     ) -> None:
         from rpcgen.runtime.aio.dispatch import AsyncDispatcher
-        from rpcgen.runtime.stubs import ServerStub
 
         self._wanted = Address.of(host, port)
-        if not stubs:
-            raise TypeError("a server needs a stub to serve: ServerStub(Handlers())")
-        for stub in stubs:
-            if not isinstance(stub, ServerStub):
-                raise TypeError(f"a server serves stubs, ServerStub(Handlers()); not {stub!r}")
+        check_stubs(stubs)
         self._limits = options.pop("limits", DEFAULT_LIMITS)
         self._backlog = options.pop("backlog", 1024)
         self._grace = options.pop("grace", 10.0)
@@ -106,22 +100,14 @@ class AsyncServer:
         self._max_workers = _at_least_one("max_workers", options.pop("max_workers", 64))
         self._connection_calls = _at_least_one("connection_calls", options.pop("connection_calls", 1000))
         self._max_calls = _at_least_one("max_calls", options.pop("max_calls", 10_000))
-        announced = {name: options.pop(name) for name in _ANNOUNCED if name in options}  # type: ignore[misc]
+        announced = {name: options.pop(name) for name in ANNOUNCED if name in options}  # type: ignore[misc]
         drain = options.pop("drain", None)
         if options:
             raise TypeError(f"{type(self).__name__} has no option {', '.join(options)}")
         self._dispatcher = AsyncDispatcher(stubs, self._limits, inline=inline)
         self._stubs = stubs
-        self._announcement: Announcement | None = None
-        if announced or os.environ.get("RPCGEN_REGISTRY"):
-            from rpcgen.runtime.announce import announcement
-
-            self._announcement = announcement(stubs, **announced)
-        if drain is None:
-            drain = 0.0 if self._announcement is None else _DRAIN
-        if not 0 <= drain < float("inf"):
-            raise ValueError(f"drain is a number of seconds from 0 up, not {drain!r}")
-        self._drain = drain
+        self._announcement = announced_by(stubs, announced)
+        self._drain = draining(drain, self._announcement)
         self._state = _State.NEW
         self._listener: socket.socket | None = None
         self._file_id: tuple[int, int] | None = None
@@ -196,7 +182,7 @@ class AsyncServer:
             await self._serving.start(self._listener, self._backlog)
             self._announce()
             if self._announcement is not None:
-                await asyncio.to_thread(self._announcement.wait, _PATIENCE)
+                await asyncio.to_thread(self._announcement.wait, PATIENCE)
         except BaseException:
             await self.close()
             raise
@@ -323,8 +309,7 @@ class AsyncServer:
     def _announce(self) -> None:
         import logging
 
-        stubs = ", ".join(type(stub).__module__ + "." + type(stub).__qualname__ for stub in self._stubs)
-        intro = f"serving {stubs} at {self.address}"
+        intro = introduction(self._stubs, self.address)
         if self._announcement is None:
             logging.getLogger("rpcgen").info("%s, registered nowhere", intro)
         else:

@@ -52,7 +52,7 @@ def dial(address: Address, end: float | None) -> socket.socket:
         raise DeadlineExceeded(
             "the time was up before a connection was made; the call was not sent"
         ) from failure
-    raise Unavailable(f"cannot connect: {_reason(failure)}") from failure
+    raise Unavailable(f"cannot connect: {reason(failure)}") from failure
 
 
 def _connect(family: int, where: typing.Any, wait: float) -> socket.socket:
@@ -72,7 +72,8 @@ def _connect(family: int, where: typing.Any, wait: float) -> socket.socket:
     return sock
 
 
-def _reason(error: OSError | None) -> str:
+def reason(error: OSError | None) -> str:
+    """Gives why no address could be connected to; None: there was none."""
     if isinstance(error, ConnectionRefusedError):
         return f"the connection was refused; {_HINT}"
     if isinstance(error, FileNotFoundError):
@@ -82,19 +83,26 @@ def _reason(error: OSError | None) -> str:
     return f"{error.strerror or error}" if error is not None else "its host has no address"
 
 
-def _resolve(address: Address, end: float | None) -> list[Target]:
-    """Gives what to connect to. Text of an address is not looked up: that would load the idna codec."""
+def literal(address: Address) -> list[Target]:
+    """Gives what to connect to where the host is an address: looking it up would load the idna codec."""
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, address.host)
         except OSError:
             continue
         return [(family, (address.host, address.port))]
+    return []
+
+
+def _resolve(address: Address, end: float | None) -> list[Target]:
+    """Gives what to connect to."""
+    if found := literal(address):
+        return found
     try:
         found = _look_up(address) if end is None else _look_up_within(address, end)
     except (socket.gaierror, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, socket.gaierror) else error
-        raise Unavailable(f"cannot find the host {address.host!r}: {reason}") from error
+        why = error.strerror if isinstance(error, socket.gaierror) else error
+        raise Unavailable(f"cannot find the host {address.host!r}: {why}") from error
     return found
 
 

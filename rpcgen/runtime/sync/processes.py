@@ -18,7 +18,8 @@ import os
 import typing
 
 from rpcgen.runtime.address import Address
-from rpcgen.runtime.sync.server import ANNOUNCED, ThreadServer, announced_by, draining
+from rpcgen.runtime.sync.announcing import ANNOUNCED, PATIENCE, announced_by, draining
+from rpcgen.runtime.sync.server import ThreadServer
 
 if typing.TYPE_CHECKING:
     import threading
@@ -30,9 +31,6 @@ if typing.TYPE_CHECKING:
 
 _BEGIN = 30.0
 """Seconds in which the workers must have begun."""
-
-_REGISTERED = 5.0
-"""Seconds that ``start`` waits to be registered."""
 
 _MARGIN = 5.0
 """Seconds beyond the end that it was given after which a supervisor is taken to be stuck."""
@@ -170,7 +168,7 @@ class ProcessServer:
         self._watcher = self._thread = watcher
         if self._announcement is not None:
             try:
-                self._announcement.wait(_REGISTERED)
+                self._announcement.wait(PATIENCE)
             except BaseException:  # the user's, who does not want to wait
                 self.close()
                 raise

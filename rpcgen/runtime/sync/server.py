@@ -17,28 +17,24 @@ import os
 import typing
 
 from rpcgen.runtime.address import Address
+from rpcgen.runtime.sync.announcing import (
+    ANNOUNCED,
+    PATIENCE,
+    announced_by,
+    check_stubs,
+    draining,
+    introduction,
+)
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
 
 if typing.TYPE_CHECKING:
-    import collections.abc
     import socket
     import types
 
-    from rpcgen.runtime.announce import Announcement
     from rpcgen.runtime.stubs import ServerStub
     from rpcgen.runtime.sync.loop import Loop
     from rpcgen.runtime.sync.options import ServerOptions, ThreadServerOptions
     from rpcgen.runtime.sync.sharing import Share
-
-
-ANNOUNCED = ("registry", "advertise", "weight", "zone", "version", "metadata")
-"""The options of ``AnnounceOptions``, whose module is loaded where one of them is used."""
-
-_DRAIN = 0.2
-"""Seconds; a change in a registry reaches its watchers in a hundredth of that."""
-
-_PATIENCE = 5.0
-"""Seconds that ``start`` waits to be registered."""
 
 
 class _State(enum.Enum):
@@ -90,14 +86,9 @@ class Server:
         import threading
 
         from rpcgen.runtime.dispatch import Dispatcher
-        from rpcgen.runtime.stubs import ServerStub
 
         self._wanted = Address.of(host, port)
-        if not stubs:
-            raise TypeError("a server needs a stub to serve: ServerStub(Handlers())")
-        for stub in stubs:
-            if not isinstance(stub, ServerStub):
-                raise TypeError(f"a server serves stubs, ServerStub(Handlers()); not {stub!r}")
+        check_stubs(stubs)
         self._limits = options.pop("limits", DEFAULT_LIMITS)
         self._backlog = options.pop("backlog", 1024)
         self._grace = options.pop("grace", 10.0)
@@ -202,7 +193,7 @@ class Server:
         self._thread = thread
         if self._announcement is not None:
             try:
-                self._announcement.wait(_PATIENCE)
+                self._announcement.wait(PATIENCE)
             except BaseException:  # the user's, who does not want to wait
                 self.close()
                 raise
@@ -247,8 +238,7 @@ class Server:
 
     def intro(self) -> str:
         """Gives how the log begins to say what is served, and where."""
-        stubs = ", ".join(type(stub).__module__ + "." + type(stub).__qualname__ for stub in self._stubs)
-        return f"serving {stubs} at {self.address}"
+        return introduction(self._stubs, self.address)
 
     def inherit(self, share: Share) -> None:
         """Makes it, in a process that was forked once it was bound, one of several that accept from its socket.
@@ -354,43 +344,6 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self._address or self._wanted}, {self._state.name.lower()}>"
-
-
-def announced_by(
-    stubs: collections.abc.Sequence[ServerStub], options: dict[str, typing.Any]
-) -> Announcement | None:
-    """Gives what a server announces; None if it registers nowhere.
-
-    Args:
-        stubs: What it serves.
-        options: Those of ``AnnounceOptions`` that the program gave.
-
-    Raises:
-        TypeError, ValueError, ImportError: As ``announce.announcement``.
-    """
-    # Loading the registry's module for its name of the variable would load msgspec.
-    if not options and not os.environ.get("RPCGEN_REGISTRY"):
-        return None
-    from rpcgen.runtime.announce import announcement
-
-    return announcement(stubs, **options)
-
-
-def draining(drain: float | None, announcement: Announcement | None) -> float:
-    """Gives the seconds between withdrawing and stopping.
-
-    Args:
-        drain: What the program said; None: it says nothing.
-        announcement: What the server announces.
-
-    Raises:
-        ValueError: It is no such number.
-    """
-    if drain is None:
-        return 0.0 if announcement is None else _DRAIN
-    if not 0 <= drain < float("inf"):
-        raise ValueError(f"drain is a number of seconds from 0 up, not {drain!r}")
-    return drain
 
 
 class ThreadServer(Server):
