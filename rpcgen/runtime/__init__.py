@@ -17,6 +17,7 @@ if typing.TYPE_CHECKING:
         AsyncChannel as AsyncChannel,
     )
     from rpcgen.runtime.aio.options import (
+        AsyncChannelOptions as AsyncChannelOptions,
         AsyncServerOptions as AsyncServerOptions,
     )
     from rpcgen.runtime.aio.server import (
@@ -72,8 +73,14 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.handlers import (
         inline as inline,
     )
+    from rpcgen.runtime.interceptors import (
+        Call as Call,
+        Interceptor as Interceptor,
+        Refused as Refused,
+    )
     from rpcgen.runtime.options import (
         deadline as deadline,
+        reply_metadata as reply_metadata,
         with_options as with_options,
     )
     from rpcgen.runtime.registry import (
@@ -131,6 +138,7 @@ if typing.TYPE_CHECKING:
         Channel as Channel,
     )
     from rpcgen.runtime.sync.options import (
+        ChannelOptions as ChannelOptions,
         ProcessServerOptions as ProcessServerOptions,
         ServerOptions as ServerOptions,
         ThreadServerOptions as ThreadServerOptions,
@@ -141,6 +149,9 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.sync.server import (
         Server as Server,
         ThreadServer as ThreadServer,
+    )
+    from rpcgen.runtime.tls import (
+        TLS as TLS,
     )
     from rpcgen.runtime.urls import (
         connect as connect,
@@ -207,10 +218,11 @@ _HOMES = {
     "values": ("Case", "Struct", "Union", "UnknownCase", "field"),
     "abi": ("check_abi",),
     "aio.channel": ("AsyncChannel",),
-    "aio.options": ("AsyncServerOptions",),
+    "aio.options": ("AsyncChannelOptions", "AsyncServerOptions"),
     "aio.server": ("AsyncServer",),
     "contexts": ("Context", "context"),
     "handlers": ("inline",),
+    "interceptors": ("Call", "Interceptor", "Refused"),
     "wire.limits": ("Limits",),
     "stubs": (
         "AsyncClientStub",
@@ -221,7 +233,7 @@ _HOMES = {
         "Protocols",
         "ServerStub",
     ),
-    "options": ("deadline", "with_options"),
+    "options": ("deadline", "reply_metadata", "with_options"),
     "registry": (
         "Contents",
         "Entry",
@@ -242,9 +254,10 @@ _HOMES = {
     "discovery.static": ("StaticRegistry",),
     "discovery.zookeeper": ("ZooKeeperRegistry",),
     "sync.channel": ("Channel",),
-    "sync.options": ("ProcessServerOptions", "ServerOptions", "ThreadServerOptions"),
+    "sync.options": ("ChannelOptions", "ProcessServerOptions", "ServerOptions", "ThreadServerOptions"),
     "sync.processes": ("ProcessServer",),
     "sync.server": ("Server", "ThreadServer"),
+    "tls": ("TLS",),
 }
 
 _HOME = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}

@@ -27,20 +27,36 @@ class Context:
         cancelled: Whether nobody waits for the result any more: the client has cancelled the call or
             gone, or its time is up. A handler that takes long looks at it now and then; one that is a
             coroutine is cancelled, too.
+        identity: Who the client is, as the server's ``authenticate`` has found; ``""`` without one.
+        certificate: The client's, as ``ssl.SSLSocket.getpeercert`` gives it; None where the server
+            asked for none.
     """
 
-    __slots__ = ("cancelled", "deadline", "metadata", "peer")
+    __slots__ = ("cancelled", "certificate", "deadline", "identity", "metadata", "peer", "reply")
 
     def __init__(
         self,
         peer: str,
         metadata: collections.abc.Mapping[str, bytes] | None = None,
         deadline: float | None = None,
+        identity: str = "",
+        certificate: collections.abc.Mapping[str, typing.Any] | None = None,
     ) -> None:
         self.peer = peer
         self.metadata = _NOTHING if metadata is None else metadata
         self.deadline = deadline
         self.cancelled = False
+        self.identity = identity
+        self.certificate = certificate
+        self.reply: dict[str, bytes] | None = None
+        """The reply's metadata, for the server; None while there is none."""
+
+    @property
+    def reply_metadata(self) -> dict[str, bytes]:
+        """What goes back with the reply, by name: handlers add to it. A plain connection cannot carry it."""
+        if self.reply is None:
+            self.reply = {}
+        return self.reply
 
     def remaining(self) -> float | None:
         """Gives the seconds that are left, 0 at least; None where there is no deadline."""
@@ -58,7 +74,7 @@ def context() -> Context:
     """Gives the call that the handler answers that asks.
 
     Raises:
-        LookupError: No handler asks, or its server does not say: blocking servers do not, so far.
+        LookupError: No handler asks.
     """
     found = current_call.get()
     if found is None:

@@ -9,9 +9,10 @@ import time
 import typing
 
 if typing.TYPE_CHECKING:
+    import collections.abc
     import types
 
-    from rpcgen.runtime.stubs import AsyncClientStub, ClientStub
+    from rpcgen.runtime.stubs import AsyncClientStub, ClientStub, MessageProtocol
 
     _Stub = typing.TypeVar("_Stub", bound=ClientStub | AsyncClientStub)
 
@@ -20,10 +21,17 @@ if typing.TYPE_CHECKING:
 
         timeout: float | None
         retry: bool | int | None
+        metadata: collections.abc.Mapping[str, bytes | str] | None
 
 
 current_deadline: contextvars.ContextVar[float | None] = contextvars.ContextVar("rpc.deadline", default=None)
 """On the clock of ``time.monotonic``; None where the code runs under no deadline."""
+
+
+current_received: contextvars.ContextVar[dict[str, bytes] | None] = contextvars.ContextVar(
+    "rpc.reply_metadata", default=None
+)
+"""Where channels put the metadata of replies; None: nobody wants it."""
 
 
 class deadline:
@@ -61,6 +69,63 @@ class deadline:
         current_deadline.reset(self._token)
 
 
+class reply_metadata:
+    """What servers say beside their results: ``with rpc.reply_metadata() as received: …``.
+
+    ``received`` is a dict, into which each call inside the block puts the metadata of its reply, by
+    name. It belongs to the context, as ``rpc.deadline``.
+    """
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> dict[str, bytes]:
+        received: dict[str, bytes] = {}
+        self._token = current_received.set(received)
+        return received
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        current_received.reset(self._token)
+
+
+class Fitted:
+    """A channel, blocking or asyncio, whose calls have options.
+
+    Args:
+        channel: That makes the calls.
+        tries: At most, instead of the channel's.
+        metadata: That goes with each call.
+    """
+
+    __slots__ = ("channel", "metadata", "tries")
+
+    def __init__(
+        self, channel: typing.Any, tries: int | None, metadata: collections.abc.Mapping[str, bytes] | None
+    ) -> None:
+        self.channel = channel
+        self.tries = tries
+        self.metadata = metadata
+
+    def call(
+        self,
+        protocol: type[MessageProtocol[typing.Any]],
+        args: tuple[object, ...],
+        timeout: float | None = None,
+    ) -> typing.Any:
+        """Calls a method, as the channel does; an asyncio channel's coroutine is handed on."""
+        return self.channel.call(protocol, args, timeout, self.tries, self.metadata)
+
+    def __repr__(self) -> str:
+        said = [] if self.tries is None else [f"at most {self.tries} tries"]
+        # Values may be secrets.
+        said += [f"metadata {', '.join(self.metadata)}"] if self.metadata else []
+        return ", ".join([repr(self.channel), *said])
+
+
 def with_options(stub: _Stub, **options: typing.Unpack[CallOptions]) -> _Stub:
     """Gives a copy of the stub, on the same channel, whose calls have these options.
 
@@ -71,23 +136,30 @@ def with_options(stub: _Stub, **options: typing.Unpack[CallOptions]) -> _Stub:
         retry: How often a call may be tried, by a channel that can try it elsewhere: at most
             so many times; False: once; True or None: as often as the channel's ``tries``
             say. A channel to one server tries once anyway.
+        metadata: That goes with each call, by name, for the server's ``rpc.context()``; texts are
+            sent as UTF-8. None: nothing. Only framed connections carry it.
 
     Raises:
         ValueError: The timeout is not above 0, or fewer than one try is allowed.
-        TypeError: There is no such option.
+        TypeError: There is no such option, or metadata is not what it should be.
     """
     fitted = copy.copy(stub)
     if "timeout" in options:
         fitted._timeout = checked_timeout(options.pop("timeout"))
-    if "retry" in options:
-        retry = options.pop("retry")
-        tries = None if retry is None or retry is True else checked_tries(1 if retry is False else retry)
-        # A channel that knows no tries makes one: "at most" holds as it is.
-        with_tries = getattr(fitted._channel, "with_tries", None)
-        if with_tries is not None:
-            fitted._channel = with_tries(tries)
+    if "retry" in options or "metadata" in options:
+        channel: typing.Any = fitted._channel
+        if isinstance(channel, Fitted):
+            channel, tries, metadata = channel.channel, channel.tries, channel.metadata
+        else:
+            tries, metadata = None, None
+        if "retry" in options:
+            retry = options.pop("retry")
+            tries = None if retry is None or retry is True else checked_tries(1 if retry is False else retry)
+        if "metadata" in options:
+            metadata = checked_metadata(options.pop("metadata"))
+        fitted._channel = channel if tries is None and not metadata else Fitted(channel, tries, metadata)
     if options:
-        raise TypeError(f"a stub has no option {', '.join(options)}: there are timeout and retry")
+        raise TypeError(f"a stub has no option {', '.join(options)}: there are timeout, retry and metadata")
     return fitted
 
 
@@ -111,3 +183,21 @@ def checked_tries(tries: int) -> int:
     if isinstance(tries, bool) or not isinstance(tries, int) or tries < 1:
         raise ValueError(f"a call is tried at least once: a number from 1 up, not {tries!r}")
     return tries
+
+
+def checked_metadata(
+    metadata: collections.abc.Mapping[str, bytes | str] | None,
+) -> dict[str, bytes] | None:
+    """Gives metadata as it is sent, texts as UTF-8; None if there is none.
+
+    Raises:
+        TypeError: A name is no text, or a value neither bytes nor text.
+    """
+    if not metadata:
+        return None
+    made = {}
+    for name, value in metadata.items():
+        if not isinstance(name, str) or not isinstance(value, bytes | str):
+            raise TypeError(f"metadata are bytes or texts by name, not {name!r}: {value!r}")
+        made[name] = value.encode() if isinstance(value, str) else value
+    return made

@@ -41,7 +41,7 @@ def connect(url: str, **options: typing.Unpack[DistributedOptions]) -> Channel |
     if scheme in _REGISTRIES and separator:
         from rpcgen.runtime.discovery.distributed import DistributedChannel
 
-        return DistributedChannel(url, **options)
+        return DistributedChannel(url, **typing.cast("typing.Any", options))
 
     address = Address.parse(url)
     others = options.keys() - _OF_ONE

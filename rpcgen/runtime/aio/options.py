@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from rpcgen.runtime.announce import AnnounceOptions
-from rpcgen.runtime.wire.limits import Limits
+from rpcgen.runtime.sync.options import CallerOptions, ThreadServerOptions
 
 
-class AsyncServerOptions(AnnounceOptions, total=False):
+class AsyncChannelOptions(CallerOptions, total=False):
+    """Options of ``rpc.AsyncChannel``, which says what they mean."""
+
+    keepalive: float | None
+
+
+class AsyncServerOptions(ThreadServerOptions, total=False):
     """Options of ``rpc.AsyncServer``, which says what they mean."""
 
-    limits: Limits
-    backlog: int
-    drain: float | None
-    grace: float
-    name: str
     inline: bool
-    max_workers: int
     connection_calls: int
-    max_calls: int

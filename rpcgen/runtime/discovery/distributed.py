@@ -16,7 +16,6 @@ from time import monotonic
 from rpcgen.runtime.discovery.tries import (
     MOVING,
     TELLING,
-    WithTries,
     may_move,
     told,
     was_taken_off,
@@ -34,6 +33,7 @@ from rpcgen.runtime.options import checked_timeout, checked_tries, current_deadl
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
 
 if typing.TYPE_CHECKING:
+    import collections.abc
     import types
 
     from rpcgen.runtime.discovery.balancers import Balancer
@@ -42,7 +42,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.discovery.service import Service
     from rpcgen.runtime.discovery.tries import Failed
     from rpcgen.runtime.registry import Registry
-    from rpcgen.runtime.stubs import Caller, MessageProtocol
+    from rpcgen.runtime.stubs import MessageProtocol
     from rpcgen.runtime.sync.channel import Channel
     from rpcgen.runtime.sync.options import ChannelOptions
 
@@ -154,6 +154,7 @@ class DistributedChannel:
         args: tuple[object, ...],
         timeout: float | None = None,
         tries: int | None = None,
+        metadata: collections.abc.Mapping[str, bytes] | None = None,
     ) -> typing.Any:
         """Calls a method; what stubs do.
 
@@ -372,10 +373,6 @@ class DistributedChannel:
         for left in inherited:
             left.close_channels()
         return service
-
-    def with_tries(self, tries: int | None) -> Caller:
-        """Gives what makes this channel's calls with so many tries; None: as many as the channel does."""
-        return self if tries is None else WithTries(self, tries)
 
     def _begin_anew(self) -> None:
         """In a forked child: leaves what was there to the parent. Nothing is closed before the first use."""

@@ -191,7 +191,9 @@ class Service:
         if channel is None:
             instance = endpoint.instance
             port = instance.port or None
-            channel = endpoint.channel = ServerChannel(instance.host, port, **self._channel_options)
+            channel = endpoint.channel = ServerChannel(
+                instance.host, port, **typing.cast("typing.Any", self._channel_options)
+            )
         return channel
 
     def succeeded(self, endpoint: Endpoint) -> None:

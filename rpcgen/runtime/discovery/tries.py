@@ -7,9 +7,7 @@ import typing
 from rpcgen.runtime.errors import CallError, ConnectionLost, DeadlineExceeded, Unavailable
 
 if typing.TYPE_CHECKING:
-    from rpcgen.runtime.discovery.distributed import DistributedChannel, Protocol
     from rpcgen.runtime.discovery.health import Endpoint
-    from rpcgen.runtime.stubs import Caller
 
     Failed: typing.TypeAlias = list[tuple[Endpoint, CallError]]
     """The tries of a call so far: server, and how it ended there."""
@@ -54,20 +52,3 @@ def told(failed: typing.Sequence[tuple[Endpoint | None, CallError]]) -> CallErro
                 known = known.__cause__
             known.__context__, known = error, error
     return last
-
-
-class WithTries:
-    """A channel whose calls have another number of tries."""
-
-    def __init__(self, channel: DistributedChannel, tries: int) -> None:
-        self._channel = channel
-        self._tries = tries
-
-    def call(self, protocol: Protocol, args: tuple[object, ...], timeout: float | None = None) -> typing.Any:
-        return self._channel.call(protocol, args, timeout, self._tries)
-
-    def with_tries(self, tries: int | None) -> Caller:
-        return self._channel.with_tries(tries)
-
-    def __repr__(self) -> str:
-        return f"{self._channel!r}, at most {self._tries} tries"

@@ -19,6 +19,7 @@ from rpcgen.runtime.errors import (
     Cancelled,
     ConnectionLost,
     DeadlineExceeded,
+    EncodeError,
     FaultCode,
     RemoteException,
     RemoteFault,
@@ -30,6 +31,7 @@ from rpcgen.runtime.sync.exchange import FAULT, RETURNED, Connection
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
 
 if typing.TYPE_CHECKING:
+    import collections.abc
     import threading
     import types
 
@@ -107,6 +109,8 @@ class Channel:
         protocol: type[MessageProtocol[typing.Any]],
         args: tuple[object, ...],
         timeout: float | None = None,
+        tries: int | None = None,
+        metadata: collections.abc.Mapping[str, bytes] | None = None,
     ) -> typing.Any:
         """Calls a method; what stubs do.
 
@@ -114,6 +118,8 @@ class Channel:
             protocol: The method's.
             args: All of them, positionally; ``rpc.DEFAULT`` leaves one out.
             timeout: Seconds, instead of the IDL's and the channel's.
+            tries: Means nothing here: one server is tried once.
+            metadata: That goes with the call.
 
         Returns:
             What the method returned.
@@ -129,6 +135,8 @@ class Channel:
         # Every function, branch and attribute on the way of a usual call was measured: hence no
         # smaller functions here, and codecs at hand.
         try:
+            if metadata is not None:
+                raise EncodeError("plain messages carry no metadata; the call was not sent")
             codec = self._codecs.get(protocol)
             if codec is None:
                 codec = self._codecs[protocol] = protocol.codec()

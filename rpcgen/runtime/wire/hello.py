@@ -146,8 +146,9 @@ class Terms:
             the peer understands is used. None by default: on a quick network compressing takes
             longer than sending. What is received may be compressed by all that are installed.
         compress_from: Bytes of a payload from which compressing is tried.
-        check: A server's; given the client's HELLO, it gives None to let the client in, or the reason
-            why not. It must not wait: nothing else happens on the connection meanwhile.
+        check: A server's; given the client's HELLO, it gives who the client is, for the session's
+            ``identity``, or raises PermissionError with the reason why it is not let in. It must not
+            wait: nothing else happens on the connection meanwhile.
         calls: A server's; that may run at once on a connection. Further ones are answered UNAVAILABLE.
 
     Raises:
@@ -174,7 +175,7 @@ class Terms:
         credentials: str = "",
         compress: collections.abc.Iterable[str] = (),
         compress_from: int = PAYS,
-        check: collections.abc.Callable[[Hello], str | None] | None = None,
+        check: collections.abc.Callable[[Hello], str] | None = None,
         calls: int = 10_000,
     ) -> None:
         if calls < 1:

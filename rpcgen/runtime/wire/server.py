@@ -65,7 +65,7 @@ class ServerSession(Session):
         terms: What this end accepts, says and does.
     """
 
-    __slots__ = ("_cancelled", "_running")
+    __slots__ = ("_cancelled", "_running", "identity")
 
     side = Side.SERVER
     _QUICK_IN = frozenset((State.OPEN,))
@@ -75,6 +75,8 @@ class ServerSession(Session):
         self._running: set[int] = set()
         self._cancelled: set[int] | None = None
         """Those that run, but for which nobody waits."""
+        self.identity = ""
+        """Who the client is, as ``Terms.check`` has found; known once HELLO has come."""
         super().__init__(terms)
 
     def send_reply(self, call_id: int, reply: Buffer, metadata: Metadata | None = None) -> None:
@@ -254,15 +256,20 @@ class ServerSession(Session):
         if check is None:
             return
         assert self.peer is not None
-        cause = None
+        cause: Exception | None = None
         try:
-            problem = check(self.peer)
+            self.identity = check(self.peer)
+            return
+        except PermissionError as error:
+            if error.errno is None:
+                problem = str(error) or "the credentials are not accepted"
+            else:  # the check's own trouble with a file, whose name is not for clients
+                problem, cause = "the credentials could not be checked", error
         except Exception as error:
             problem, cause = "the credentials could not be checked", error
-        if problem is not None:
-            refused = ProtocolError(f"refused the client: {problem}")
-            refused.__cause__ = cause
-            events[-1] = self._break(refused, FaultCode.UNAUTHENTICATED, problem)
+        refused = ProtocolError(f"refused the client: {problem}")
+        refused.__cause__ = cause
+        events[-1] = self._break(refused, FaultCode.UNAUTHENTICATED, problem)
 
     def _take_call(
         self, flags: int, call_id: int, payload: Buffer, began: float, events: list[Event]

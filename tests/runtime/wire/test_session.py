@@ -283,10 +283,16 @@ def test_no_frame_above_64_kib_comes_before_hello() -> None:
 
 
 def test_credentials_are_judged_before_any_call_starts() -> None:
-    terms = Terms(check=lambda hello: None if hello.credentials == "good" else "who are you?")
+    def check(hello: Hello) -> str:
+        if hello.credentials == "good":
+            return "a friend"
+        raise PermissionError("who are you?")
+
+    terms = Terms(check=check)
     server = ServerSession(terms)
     hello = encode_hello(Hello(credentials="good"))
     assert [event[0] for event in server.receive(PREFACE + hello + frame(1, 0, 1, call("f")))] == [0, 1]
+    assert server.identity == "a friend"
 
     client = ClientSession(Terms(credentials="bad"))
     client.send_call("f", b"", caller="me")
@@ -298,9 +304,12 @@ def test_credentials_are_judged_before_any_call_starts() -> None:
     assert plain(events[1:]) == [(-1, ("RemoteFault", "UNAUTHENTICATED: who are you?"), [], ["me"])]
 
 
-def test_a_check_that_fails_lets_nobody_in() -> None:
-    def check(hello: Hello) -> str | None:
-        raise OSError("the database is away")
+@pytest.mark.parametrize(
+    "failure", [OSError("the database is away"), PermissionError(13, "denied", "/database")]
+)
+def test_a_check_that_fails_lets_nobody_in(failure: OSError) -> None:
+    def check(hello: Hello) -> str:
+        raise failure
 
     server = ServerSession(Terms(check=check))
     (event,) = server.receive(PREFACE + HELLO)

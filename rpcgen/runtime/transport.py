@@ -1,0 +1,98 @@
+"""What channels and servers of every kind make of the options that say how bytes travel, and who may send them."""
+
+from __future__ import annotations
+
+import typing
+
+if typing.TYPE_CHECKING:
+    import collections.abc
+    import ssl
+
+    from rpcgen.runtime.tls import TLS
+    from rpcgen.runtime.wire.hello import Hello, Terms
+    from rpcgen.runtime.wire.limits import Limits
+
+PLAIN_REFUSED = "this server requires credentials, which plain messages do not carry: speak framed messages"
+"""What a plain client is told, with UNAUTHENTICATED, where it is not let in."""
+
+KEPT_ALIVE = (20, 5, 4)
+"""Seconds of silence before the system asks whether the peer is there, between asking again, and how often."""
+
+
+class ServerTransport(typing.NamedTuple):
+    """How a server talks to its clients."""
+
+    terms: Terms
+    """Of framed connections."""
+    tls: ssl.SSLContext | None
+    """None: without TLS."""
+    takes_plain: bool
+    """Whether plain clients are served."""
+
+
+def server_transport(
+    limits: Limits,
+    *,
+    calls: int,
+    authenticate: collections.abc.Callable[[str], str] | None = None,
+    plain: bool | None = None,
+    tls: TLS | ssl.SSLContext | None = None,
+    compress: collections.abc.Sequence[str] = (),
+) -> ServerTransport:
+    """Gives how a server talks to its clients.
+
+    Args:
+        limits: Of messages.
+        calls: At once on a connection, beyond which its session refuses them.
+        authenticate: Gives who the client with these credentials is, or raises PermissionError.
+        plain: Whether plain clients are served; None: unless credentials are required.
+        tls: Certificates.
+        compress: Names of algorithms, the best one first.
+
+    Raises:
+        ValueError: An algorithm is not installed, or TLS has no certificate.
+        OSError, TypeError: As ``tls.server_context``.
+    """
+    from rpcgen.runtime.tls import server_context
+    from rpcgen.runtime.wire.hello import Terms
+
+    check: collections.abc.Callable[[Hello], str] | None = None
+    if authenticate is not None:
+        asked = authenticate
+
+        def check(hello: Hello) -> str:
+            return asked(hello.credentials)
+
+    terms = Terms(limits, calls=calls, compress=compress, check=check)
+    takes_plain = authenticate is None if plain is None else plain
+    return ServerTransport(terms, server_context(tls), takes_plain)
+
+
+def client_terms(
+    limits: Limits, credentials: str = "", compress: collections.abc.Sequence[str] = ()
+) -> Terms:
+    """Gives how a channel speaks framed messages.
+
+    Raises:
+        ValueError: An algorithm is not installed, or the credentials are too long.
+    """
+    from rpcgen.runtime.wire.hello import Terms, default_terms
+    from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
+
+    if limits is DEFAULT_LIMITS and not credentials and not compress:
+        return default_terms()
+    return Terms(limits, credentials=credentials, compress=compress)
+
+
+def keep_alive(sock: typing.Any) -> None:
+    """Makes the system find out, within 40 s, that the host at the other end of a TCP connection has gone.
+
+    It answers for a process that is busy, too. Where the system knows no such settings it decides itself.
+    """
+    import socket
+
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+    for name, value in zip(names, KEPT_ALIVE, strict=True):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
