@@ -52,6 +52,8 @@ FLOORS = [
             "handlers",
             "contexts",
             "interceptors",
+            "observing",
+            "tokens",
             "tls",
             "transport",
             "options",

@@ -78,6 +78,11 @@ if typing.TYPE_CHECKING:
         Interceptor as Interceptor,
         Refused as Refused,
     )
+    from rpcgen.runtime.observing import (
+        Metrics as Metrics,
+        Tally as Tally,
+        log_calls as log_calls,
+    )
     from rpcgen.runtime.options import (
         deadline as deadline,
         reply_metadata as reply_metadata,
@@ -152,6 +157,11 @@ if typing.TYPE_CHECKING:
     )
     from rpcgen.runtime.tls import (
         TLS as TLS,
+    )
+    from rpcgen.runtime.tokens import (
+        Tokens as Tokens,
+        require_token as require_token,
+        send_token as send_token,
     )
     from rpcgen.runtime.urls import (
         connect as connect,
@@ -233,6 +243,7 @@ _HOMES = {
         "Protocols",
         "ServerStub",
     ),
+    "observing": ("Metrics", "Tally", "log_calls"),
     "options": ("deadline", "reply_metadata", "with_options"),
     "registry": (
         "Contents",
@@ -258,6 +269,7 @@ _HOMES = {
     "sync.processes": ("ProcessServer",),
     "sync.server": ("Server", "ThreadServer"),
     "tls": ("TLS",),
+    "tokens": ("Tokens", "require_token", "send_token"),
 }
 
 _HOME = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name in names}

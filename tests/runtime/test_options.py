@@ -9,7 +9,7 @@ import pytest
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.address import Address
-from rpcgen.runtime.options import current_deadline
+from rpcgen.runtime.options import current_deadline, current_received
 from tests.support import services
 
 
@@ -137,3 +137,48 @@ def test_hosts_and_ports_that_name_nothing(host: str, port: int | None, problem:
 
 def test_a_bracketed_host_is_taken_as_meant() -> None:
     assert Address.of("[::1]", 1) == Address("::1", 1)
+
+
+class Recorder:
+    """A channel that notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, ...]] = []
+
+    def call(self, protocol: object, *asked: object) -> float:
+        self.asked.append(asked)
+        return 1.0
+
+
+def test_options_reach_the_channel() -> None:
+    channel = Recorder()
+    stub = services.ClientStub(channel)
+    marked = rpc.with_options(stub, metadata={"trace": "7", "raw": b"\xff"})
+    both = rpc.with_options(marked, retry=2, timeout=3)
+    neither = rpc.with_options(both, retry=None, metadata=None, timeout=None)
+    for each in (stub, marked, both, neither):
+        each.divide(1)
+    args, metadata = (1, 1), {"trace": b"7", "raw": b"\xff"}
+    assert channel.asked == [
+        (args, None),
+        (args, None, None, metadata),
+        (args, 3, 2, metadata),
+        (args, None),
+    ]
+    assert repr(both).endswith(", at most 2 tries, metadata trace, raw)")
+    assert "7" not in repr(both).partition("metadata")[2]
+
+
+@pytest.mark.parametrize("metadata", [{"a": 1}, {1: b""}, {"a": None}])
+def test_metadata_are_bytes_or_texts_by_name(metadata: dict[str, bytes]) -> None:
+    with pytest.raises(TypeError, match="metadata are bytes or texts by name, not"):
+        rpc.with_options(services.ClientStub(Recorder()), metadata=metadata)
+
+
+def test_what_is_received_belongs_to_its_block() -> None:
+    assert current_received.get() is None
+    with rpc.reply_metadata() as outer:
+        with rpc.reply_metadata() as inner:
+            assert current_received.get() is inner
+        assert current_received.get() is outer
+    assert current_received.get() is None
