@@ -1,0 +1,136 @@
+"""Servers of every kind get what is no call, over real sockets; others' calls go on meanwhile.
+
+The whole table goes to each server through one test a part of it: a test for each line would take longer to
+begin and end than to run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import typing
+
+import pytest
+
+from rpcgen import runtime as rpc
+from tests.hardening import cases
+from tests.hardening.bystander import Bystander
+from tests.hardening.target import KINDS, Target
+from tests.support import raw
+from tests.support.framed import HELLO, PREFACE, frame
+from tests.support.waiting import PATIENCE
+
+pytestmark = pytest.mark.usefixtures("bystander")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(kind, marks=pytest.mark.xdist_group(f"bad {kind}")) for kind in KINDS],
+)
+def target(request: pytest.FixtureRequest) -> typing.Iterator[Target]:
+    with Target(request.param) as running:
+        yield running
+
+
+def skip_unless_framed(target: Target) -> None:
+    """Skips where the server takes plain messages alone."""
+    with raw.connection(target.port) as sock:
+        sock.sendall(PREFACE + HELLO)
+        if raw.exactly(sock, 5)[4:] != b"\0":
+            pytest.skip("this kind of server takes plain messages alone")
+
+
+@pytest.fixture
+def bystander(target: Target) -> typing.Iterator[Bystander]:
+    """Somebody whose calls go on during each test, and are all answered."""
+    with Bystander(target.port) as other:
+        yield other
+
+
+@contextlib.contextmanager
+def client(target: Target, *, framed: bool, timeout: float = PATIENCE) -> typing.Iterator[socket.socket]:
+    """A connection; a framed one has said HELLO."""
+    with raw.connection(target.port) as sock:
+        sock.settimeout(timeout)
+        if framed:
+            sock.sendall(PREFACE + HELLO)
+        yield sock
+
+
+def next_frame(sock: socket.socket) -> tuple[int, int, bytes] | None:
+    """Receives a frame that is no HELLO: kind, call id, payload; None at the end."""
+    while True:
+        head = raw.exactly(sock, 10)
+        if len(head) < 10:
+            assert head == b""
+            return None
+        length, kind, _, call_id = struct.unpack(">IBBI", head)
+        payload = raw.exactly(sock, length - 6)
+        if kind != 0:
+            return kind, call_id, payload
+
+
+def fault_of(payload: bytes) -> str:
+    """Gives a FAULT's payload as plain messages say it."""
+    size = int.from_bytes(payload[1:5], "big")
+    return f"{rpc.FaultCode(payload[0]).name}: {payload[5 : 5 + size].decode()}"
+
+
+def answer(sock: socket.socket, call: cases.Call, *, framed: bool) -> str:
+    """Makes a call that is refused, and one that is not; gives the fault."""
+    if not framed:
+        sock.sendall(raw.call(call.method, call.block))
+        fault = raw.fault(sock)
+        sock.sendall(raw.CALL)
+        assert raw.exactly(sock, 5) == raw.RETURNED
+        return fault
+    sock.sendall(frame(1, 0, 1, cases.named(call.method, call.block)))
+    found = next_frame(sock)
+    assert found is not None
+    assert found[:2] == (3, 1)
+    sock.sendall(frame(1, 0, 2, cases.DIVIDING))
+    assert next_frame(sock) == (2, 2, raw.RETURNED)
+    return fault_of(found[2])
+
+
+@pytest.mark.parametrize("framed", [False, True], ids=["plain", "framed"])
+def test_calls_that_are_refused_leave_their_connection_as_it_is(target: Target, framed: bool) -> None:
+    if framed:
+        skip_unless_framed(target)
+    wrong = {}
+    for name, call in cases.CALLS.items():
+        with client(target, framed=framed) as sock:
+            try:
+                fault = answer(sock, call, framed=framed)
+            except (AssertionError, OSError) as error:
+                fault = repr(error)
+        if not fault.startswith(f"{call.code}: ") or not all(word in fault for word in call.words):
+            wrong[name] = fault
+        assert "secret" not in fault
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("part", ["PLAIN", "FRAMED", "OPENING"])
+def test_bytes_that_are_no_calls_end_their_connection_with_one_line(target: Target, part: str) -> None:
+    if part != "PLAIN":
+        skip_unless_framed(target)
+    target.forget()
+    wrong: dict[str, object] = {}
+    for name, stream in getattr(cases, part).items():
+        with client(target, framed=part == "FRAMED") as sock:
+            peer = "{}:{}".format(*sock.getsockname())
+            with contextlib.suppress(OSError):  # it may have been refused before all was sent
+                sock.sendall(stream.data)
+            try:
+                told = raw.to_the_end(sock)
+            except TimeoutError:
+                wrong[name] = "the connection is still open"
+                continue
+        assert b"secret" not in told
+        target.says(peer)
+        lines = target.lines(peer)
+        begin = f"closed the connection of {peer}: "
+        if len(lines) != 1 or begin not in lines[0] or stream.words not in lines[0]:
+            wrong[name] = lines
+    assert wrong == {}
