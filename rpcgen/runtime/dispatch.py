@@ -7,18 +7,31 @@ server is made. What is rare (unknown names, oneway methods) takes the longer wa
 from __future__ import annotations
 
 import collections.abc
+import functools
+import inspect
 import logging
 import os
+import time
 import typing
 
-from rpcgen.runtime.errors import DecodeError, EncodeError, FaultCode, RemoteException
+from rpcgen.runtime.contexts import Context, current_call
+from rpcgen.runtime.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    DecodeError,
+    EncodeError,
+    FaultCode,
+    RemoteException,
+)
 from rpcgen.runtime.handlers import refuse_coroutines
+from rpcgen.runtime.interceptors import Call, Refused, through, through_async
 from rpcgen.runtime.schema import BOOL, STRING, OptionalOf, Param
 from rpcgen.runtime.stubs import MessageProtocol, ServerStub, canonical_text
 from rpcgen.runtime.wire.plain import encode_fault, prepare
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.handlers import Handler
+    from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.wire.codec import Data
     from rpcgen.runtime.wire.limits import Limits
 
@@ -31,6 +44,9 @@ Answer: typing.TypeAlias = "collections.abc.Callable[[Data], bytes]"
 
 Work: typing.TypeAlias = "collections.abc.Callable[[], None]"
 
+OUT_OF_TIME = encode_fault(FaultCode.DEADLINE_EXCEEDED, "the call's time was up before its handler was done")
+"""The reply to a call whose time is up."""
+
 
 class Dispatcher:
     """Answers the calls of one server.
@@ -39,17 +55,24 @@ class Dispatcher:
         stubs: What it serves. An inherited method (``Base.ping`` of a Directory that extends
             Base) is answered by Base's own stub if there is one, else by the first that has it.
         limits: For arguments and results.
+        interceptors: Around every handler, that of ``rpc.health`` excepted; the first is the outermost.
 
     Raises:
         ValueError: Two stubs serve services of one name, or one method name outside services.
     """
 
-    def __init__(self, stubs: collections.abc.Sequence[ServerStub], limits: Limits) -> None:
+    def __init__(
+        self,
+        stubs: collections.abc.Sequence[ServerStub],
+        limits: Limits,
+        interceptors: collections.abc.Sequence[Interceptor] = (),
+    ) -> None:
         prepare()
         for stub in stubs:
             self._check(stub)
         self._limits = limits
         self._stubs = stubs
+        self._interceptors = tuple(interceptors)
         self._found: dict[str, tuple[Protocol, Handler]] = {}
         """Wire name → protocol and handler, of all methods."""
         self.serving = True
@@ -63,6 +86,8 @@ class Dispatcher:
         for protocol, handler in (*own, *inherited, *runtime):
             if protocol.name in self._found:
                 continue
+            if self._interceptors and protocol is not Health:
+                handler = intercepted(protocol, handler, self._interceptors)
             self._found[protocol.name] = (protocol, handler)
             if not protocol.oneway:
                 self.answers[protocol.name] = self._answer(protocol, handler)
@@ -124,7 +149,7 @@ class Dispatcher:
         return codec.answer(handler, limits, answer, replies.failed, replies.returned)
 
     def _replies(self, protocol: Protocol) -> Replies:
-        return Replies(protocol, self._limits)
+        return Replies(protocol, self._limits, is_intercepted=bool(self._interceptors))
 
     def _unknown(self, name: str) -> str:
         import difflib
@@ -147,17 +172,22 @@ class Replies:
     Args:
         protocol: The method's.
         limits: For results.
+        is_intercepted: Interceptors stand around the handler.
     """
 
-    __slots__ = ("_codec", "_limits", "_name")
+    __slots__ = ("_codec", "_is_intercepted", "_limits", "_name")
 
-    def __init__(self, protocol: Protocol, limits: Limits) -> None:
+    def __init__(self, protocol: Protocol, limits: Limits, *, is_intercepted: bool = False) -> None:
         self._name = protocol.name
         self._codec = protocol.codec()
         self._limits = limits
+        self._is_intercepted = is_intercepted
 
     def failed(self, error: BaseException) -> bytes:
-        """Gives the reply to an exception; logs it if it is not a declared one.
+        """Gives the reply to an exception; logs it if it is neither a declared one nor the call's own end.
+
+        A handler's own failed calls to others are its failure, but where they ended with the time of the
+        call that it answers, or with that call's being cancelled: ``current_call`` says so.
 
         Raises:
             KeyboardInterrupt: It is that: the user's, who wants the server to end.
@@ -172,6 +202,20 @@ class Replies:
             except EncodeError:
                 return _internal(self._name, "raised what does not fit its type")
             return _internal(self._name, "raised what it does not declare") if raised is None else raised
+        except Refused as refused:
+            if refused.code is FaultCode.PERMISSION_DENIED or (self._is_intercepted and refused.is_early):
+                return encode_fault(refused.code, refused.message)
+            return _internal(self._name, "failed")
+        except DeadlineExceeded:
+            call = current_call.get()
+            if call is None or call.deadline is None or time.monotonic() < call.deadline:
+                return _internal(self._name, "failed")
+            return OUT_OF_TIME
+        except Cancelled:
+            call = current_call.get()
+            if call is None or not call.cancelled:
+                return _internal(self._name, "failed")
+            return encode_fault(FaultCode.CANCELLED, "the call was cancelled")
         except BaseException:
             # SystemExit too: a library that gives up must not end the server.
             return _internal(self._name, "failed")
@@ -184,6 +228,64 @@ class Replies:
             return self._codec.encode_reply(value, self._limits)
         except EncodeError:
             return _internal(self._name, "returned what does not fit its type")
+
+
+def intercepted(
+    protocol: Protocol, handler: Handler, interceptors: collections.abc.Sequence[Interceptor]
+) -> Handler:
+    """Puts interceptors around a handler: one that is a coroutine function stays one.
+
+    The call that they see is that of ``current_call``, which the server has set by then.
+    """
+    if inspect.iscoroutinefunction(handler):
+        return _intercepted_coroutine(protocol, handler, interceptors)
+
+    @functools.wraps(handler)
+    def inside(*args: object) -> object:
+        call = _call(protocol, args)
+
+        def proceed() -> object:
+            try:
+                return handler(*call.args)
+            except Refused as refused:
+                refused.is_early = False
+                raise
+
+        return through(interceptors, call, proceed)
+
+    return inside
+
+
+def _intercepted_coroutine(
+    protocol: Protocol, handler: Handler, interceptors: collections.abc.Sequence[Interceptor]
+) -> Handler:
+    @functools.wraps(handler)
+    async def inside(*args: object) -> object:
+        call = _call(protocol, args)
+
+        async def proceed() -> object:
+            try:
+                return await handler(*call.args)
+            except Refused as refused:
+                refused.is_early = False
+                raise
+
+        return await through_async(interceptors, call, proceed)
+
+    return inside
+
+
+def _call(protocol: Protocol, args: tuple[object, ...]) -> Call:
+    context = current_call.get() or Context("")
+    return Call(
+        protocol,
+        args,
+        metadata=dict(context.metadata),
+        reply_metadata=context.reply_metadata,
+        peer=context.peer,
+        deadline=context.deadline,
+        context=context,
+    )
 
 
 class Describe(MessageProtocol[str]):
