@@ -7,6 +7,7 @@ import typing
 
 from rpcgen.runtime.errors import EncodeError, ProtocolError, Unavailable
 from rpcgen.runtime.wire.events import Event
+from rpcgen.runtime.wire.flow import ClientFlow
 from rpcgen.runtime.wire.frames import (
     CALL,
     CANCEL,
@@ -37,7 +38,6 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.hello import CallHead, Terms
 
 _REPLY: typing.Final = REPLY << 8
-_CALL: typing.Final = CALL << 8
 
 _NONE: typing.Any = object()
 _CANCELLED: typing.Any = object()
@@ -46,7 +46,7 @@ _CANCELLED: typing.Any = object()
 _HINT = 'does the server speak plain messages only? then say protocol="plain"'
 
 
-class ClientSession(Session):
+class ClientSession(ClientFlow, Session):
     """See ``Session`` for a shell's duties.
 
     Preface and HELLO are in what is to be sent from the beginning, so that they go out with the first
@@ -56,15 +56,14 @@ class ClientSession(Session):
         terms: What this end accepts, says and does.
     """
 
-    __slots__ = ("_calls", "_handed", "_heads", "_held")
+    __slots__ = ("_handed", "_heads", "_held")
 
     side = Side.CLIENT
     _QUICK_IN = frozenset((State.OPEN, State.DRAINING, State.LEAVING, State.PARTING))
     _USUAL = CALL
 
     def __init__(self, terms: Terms | None = None) -> None:
-        self._calls: dict[int, typing.Any] = {}
-        """Call id → caller, of all that are not answered."""
+        self._calls = {}
         self._held: list[tuple[list[Buffer], int, int]] | None = None
         """Frames, their payloads' sizes, call ids: a large call and what follows it, until the server's HELLO."""
         self._handed = 0
@@ -73,53 +72,25 @@ class ClientSession(Session):
         self._heads = self.terms.heads
         self._out.append(PREFACE + self.terms.hello)
 
-    def send_call(
+    def _send_call(
         self,
         name: str,
         block: Buffer,
-        milliseconds: int = 0,
-        metadata: Metadata | None = None,
-        *,
-        no_reply: bool = False,
-        caller: typing.Any = None,
+        milliseconds: int,
+        metadata: Metadata | None,
+        no_reply: bool,
+        caller: typing.Any,
     ) -> int:
-        """Queues a call.
-
-        Args:
-            name: The method's, on the wire.
-            block: The field block of its arguments.
-            milliseconds: That are left (see ``milliseconds_left``); 0: no deadline.
-            metadata: By name.
-            no_reply: Of a ``oneway`` method. Nothing is heard of the call again.
-            caller: What the event of its reply gives back.
-
-        Returns:
-            The call's id, for ``cancel``.
-
-        Raises:
-            Unavailable: Calls are taken no more: go elsewhere.
-            EncodeError: The call or its metadata is too large, or the name longer than 255 bytes.
-        """
+        """Does what ``send_call`` does, for any call."""
         call_id = self._last + 1
-        if metadata is None and not no_reply and len(block) < self._quick_out:
-            try:
-                pack, prefix, size = self._heads[name]
-            except KeyError:
-                pack, prefix, size = self._head(name)
-            try:
-                head = pack(size + len(block), _CALL, call_id, prefix, milliseconds)
-            except struct.error:
-                raise self._unpackable(call_id, milliseconds) from None
-            self._out.append(head + block)
-            self._calls[call_id] = caller
-            self._last = call_id
-            return call_id
         if CALL not in SENT[self.state]:
             raise Unavailable(f"the connection is {self.state.value}: the call was not sent")
-        if call_id > LAST_ID or not 0 <= milliseconds <= LAST_ID:
-            raise self._unpackable(call_id, milliseconds)
         prefix = (self._heads.get(name) or self._head(name))[1]
-        parts: list[Buffer] = [prefix + pack_u32(milliseconds), block]
+        try:
+            pack_u32(call_id)
+            parts: list[Buffer] = [prefix + pack_u32(milliseconds), block]
+        except struct.error:
+            raise self._unpackable(call_id, milliseconds) from None
         self._send(CALL, NO_REPLY if no_reply else 0, call_id, parts, metadata)
         self._last = call_id
         if not no_reply:
@@ -205,22 +176,8 @@ class ClientSession(Session):
 
     def _frames(self, data: bytes, events: list[Event], first: float, now: float) -> int:
         size, pos = len(data), 0
-        calls = self._calls
         while True:
-            quick = self._quick_in
-            while pos < size - HEAD:
-                # The usual REPLY; what is unusual about one is found out below.
-                length, word, call_id = unpack_head(data, pos)
-                end = pos + 4 + length
-                if word != _REPLY or not OVERHEAD < length <= quick or end > size or not data[pos + HEAD]:
-                    break
-                try:
-                    caller = calls.pop(call_id)
-                except KeyError:
-                    raise self._unasked(call_id) from None
-                if caller is not _CANCELLED:
-                    events.append((REPLY, caller, data[pos + HEAD : end], None))
-                pos = end
+            pos = self._take_replies(data, pos, events, _CANCELLED)
             if size - pos < HEAD:
                 return pos
             length, word, call_id = unpack_head(data, pos)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import typing
 
 from rpcgen.runtime.errors import FaultCode, ProtocolError
+from rpcgen.runtime.wire.flow import Flow
 from rpcgen.runtime.wire.frames import (
     FAULT,
     HEAD,
@@ -38,7 +39,7 @@ KEPT: typing.Final = 4096
 """A frame of more bytes that comes in parts gets memory of its own; a smaller one is joined anew each time."""
 
 
-class FrameReader:
+class FrameReader(Flow):
     """Reads frames and hands each to its taker. See ``Session``."""
 
     __slots__ = ("_began", "_filled", "_frame", "_largest", "_pending", "_rest", "_words", "state")

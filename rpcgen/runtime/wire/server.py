@@ -6,12 +6,11 @@ The shell finds out by the first byte whether a connection is framed (``FIRST_BY
 
 from __future__ import annotations
 
-import functools
-import struct
 import typing
 
 from rpcgen.runtime.errors import EncodeError, FaultCode, ProtocolError
 from rpcgen.runtime.wire.events import Event
+from rpcgen.runtime.wire.flow import ServerFlow
 from rpcgen.runtime.wire.frames import (
     CALL,
     CANCEL,
@@ -27,7 +26,6 @@ from rpcgen.runtime.wire.frames import (
     PREFACE,
     REPLY,
     encode_fault,
-    pack_head,
     plain_fault,
     u32,
     unpack_head,
@@ -41,20 +39,8 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.frames import Buffer, Metadata
     from rpcgen.runtime.wire.hello import Terms
 
-_REPLY: typing.Final = REPLY << 8
-_CALL: typing.Final = CALL << 8
 
-_SHORTEST: typing.Final = HEAD + 5
-"""Bytes of a CALL: with a name's length and the milliseconds."""
-
-
-@functools.cache
-def _layouts() -> list[collections.abc.Callable[..., tuple[int, int, int, typing.Any, int]]]:
-    """Gives what reads a CALL's head, name and milliseconds at once, for each length of a name."""
-    return [struct.Struct(f">IHIx{size}sI").unpack_from for size in range(256)]
-
-
-class ServerSession(Session):
+class ServerSession(ServerFlow, Session):
     """See ``Session`` for a shell's duties.
 
     Every CALL event that wants a reply is answered exactly once, by ``send_reply`` or ``send_fault``, after
@@ -65,42 +51,28 @@ class ServerSession(Session):
         terms: What this end accepts, says and does.
     """
 
-    __slots__ = ("_cancelled", "_running", "identity")
+    __slots__ = ("_cancelled", "identity")
 
     side = Side.SERVER
     _QUICK_IN = frozenset((State.OPEN,))
     _USUAL = REPLY
 
     def __init__(self, terms: Terms | None = None) -> None:
-        self._running: set[int] = set()
+        self._running = set()
         self._cancelled: set[int] | None = None
         """Those that run, but for which nobody waits."""
         self.identity = ""
         """Who the client is, as ``Terms.check`` has found; known once HELLO has come."""
         super().__init__(terms)
 
-    def send_reply(self, call_id: int, reply: Buffer, metadata: Metadata | None = None) -> None:
-        """Queues the answer to a call.
-
-        Args:
-            call_id: Of a CALL event that has not been answered.
-            reply: A plain reply; one of kind 0 goes out as a FAULT. What is larger than the client
-                accepts is answered RESOURCE_EXHAUSTED.
-            metadata: By name.
-
-        Raises:
-            LookupError: The call is not running. After the session's end nothing is raised or done.
-            EncodeError: The metadata is none, or too large; the call is still to be answered.
-        """
+    def _send_reply(self, call_id: int, reply: Buffer, metadata: Metadata | None) -> None:
+        """Does what ``send_reply`` does, for any reply."""
         try:
             self._running.remove(call_id)
         except KeyError:
             if self._not_running(call_id):
                 return
         size = len(reply)
-        if metadata is None and size < self._quick_out and reply[0]:
-            self._out.append(pack_head(size + OVERHEAD, _REPLY, call_id) + reply)
-            return
         answer: Buffer
         if not reply[0]:
             fault = plain_fault(reply)
@@ -205,37 +177,8 @@ class ServerSession(Session):
 
     def _frames(self, data: bytes, events: list[Event], first: float, now: float) -> int:
         size, pos = len(data), 0
-        running, layouts = self._running, _layouts()
         while True:
-            last, quick, room = self._last, self._quick_in, self.terms.calls - self.running
-            while pos <= size - _SHORTEST:
-                # The usual CALL; what is unusual about one is found out below.
-                name_size = data[pos + HEAD]
-                begin = pos + _SHORTEST + name_size
-                if begin > size:
-                    break
-                length, word, call_id, name, milliseconds = layouts[name_size](data, pos)
-                end = pos + 4 + length
-                if (
-                    word != _CALL
-                    or length > quick
-                    or end > size
-                    or begin > end
-                    or call_id <= last
-                    or not room
-                ):
-                    break
-                try:
-                    name = name.decode()
-                except UnicodeDecodeError:
-                    break
-                deadline = (now if pos else first) + milliseconds / 1000 if milliseconds else None
-                events.append((CALL, call_id, name, deadline, data[begin:end], None, False))
-                running.add(call_id)
-                last = call_id
-                room -= 1
-                pos = end
-            self._last = last
+            pos = self._take_calls(data, pos, events, first, now, self.terms.calls - self.running)
             if size - pos < HEAD:
                 return pos
             length, word, call_id = unpack_head(data, pos)

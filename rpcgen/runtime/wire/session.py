@@ -14,8 +14,8 @@ What is copied: data that is not ``bytes`` is copied at once, so a buffer may be
 that came in parts are views of memory that nobody else has. What is sent is joined if it is small;
 32 KiB and more are handed on as they are and must not be changed until they are sent.
 
-The usual CALL and REPLY are read in one flat loop (``client``, ``server``). Every other frame goes
-through the tables of ``states``, where an illegal one is found by one lookup.
+The usual CALL and REPLY take a short way, out and in (``flow``). Every other frame goes through the
+tables of ``states``, where an illegal one is found by one lookup.
 """
 
 from __future__ import annotations
@@ -76,14 +76,10 @@ class Session(FrameReader):
         "_big",
         "_goaway_received",
         "_goaway_sent",
-        "_last",
-        "_out",
         "_peer_largest",
         "_pings",
         "_pings_answered",
         "_pings_sent",
-        "_quick_in",
-        "_quick_out",
         "peer",
         "terms",
     )
@@ -101,18 +97,13 @@ class Session(FrameReader):
         self._peer_largest = SMALL
         self._algorithm: Algorithm | None = None
         self._last = 0
-        """The highest call id so far."""
         self._goaway_sent = self._goaway_received = LAST_ID
-        self._out: list[Buffer] = []
+        self._out = []
         self._big = False
         """Something in ``_out`` is not to be joined."""
         self._pings: collections.deque[float] | None = None
         """When the last ones came."""
         self._pings_sent = self._pings_answered = 0
-        self._quick_in = -1
-        """Lengths of the usual frame up to which the flat loop takes it."""
-        self._quick_out = -1
-        """Payloads of fewer bytes need neither a look at the state nor at limits nor compression."""
         self._measure()
 
     def receive_end(self) -> list[Event]:

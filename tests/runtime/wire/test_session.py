@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 import re
 import sys
+import types
 import typing
 
 import pytest
@@ -778,9 +779,14 @@ def footprint(session: Session) -> int:
             inner = sum(size(item) for item in typing.cast("list[object]", value))
         return sys.getsizeof(value) + inner
 
-    slots = [name for cls in type(session).__mro__ for name in getattr(cls, "__slots__", ())]
     shared = {"terms", "_words", "_heads"}
-    return sys.getsizeof(session) + sum(size(getattr(session, name)) for name in slots if name not in shared)
+    slots = {
+        name
+        for cls in type(session).__mro__
+        for name, value in vars(cls).items()
+        if isinstance(value, types.MemberDescriptorType)
+    }
+    return sys.getsizeof(session) + sum(size(getattr(session, name, None)) for name in slots - shared)
 
 
 frames = st.one_of(

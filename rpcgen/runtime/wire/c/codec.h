@@ -134,6 +134,7 @@ typedef struct {
     PyTypeObject *method;
     PyTypeObject *scan;
     PyTypeObject *answer;
+    PyTypeObject *flow, *client_flow, *server_flow;
 } State;
 
 /* Each gives -1 or NULL where the reference must decide. */
@@ -163,7 +164,7 @@ PyObject *answer_new(Method *method, PyObject *const *args, Py_ssize_t count);
 
 PyObject *scan_new(Method *method, PyObject *limits, const Bounds *bounds);
 
-extern PyType_Spec shape_spec, method_spec, scan_spec, answer_spec;
+extern PyType_Spec shape_spec, method_spec, scan_spec, answer_spec, flow_spec, client_flow_spec, server_flow_spec;
 
 /* Where a writer stood: what follows can be measured, or taken back. */
 static inline Py_ssize_t written(const Writer *writer) { return writer->at - writer->begin; }

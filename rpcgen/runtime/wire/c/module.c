@@ -8,11 +8,15 @@ static int module_exec(PyObject *module)
     struct {
         PyTypeObject **type;
         PyType_Spec *spec;
+        PyTypeObject **base;
     } types[] = {
         {&state->shape, &shape_spec}, {&state->method, &method_spec}, {&state->scan, &scan_spec},
-        {&state->answer, &answer_spec}};
+        {&state->answer, &answer_spec}, {&state->flow, &flow_spec},
+        {&state->client_flow, &client_flow_spec, &state->flow},
+        {&state->server_flow, &server_flow_spec, &state->flow}};
     for (size_t index = 0; index < sizeof types / sizeof *types; index++) {
-        *types[index].type = (PyTypeObject *)PyType_FromModuleAndSpec(module, types[index].spec, NULL);
+        *types[index].type = (PyTypeObject *)PyType_FromModuleAndSpec(
+            module, types[index].spec, types[index].base ? (PyObject *)*types[index].base : NULL);
         if (*types[index].type == NULL || PyModule_AddType(module, *types[index].type) < 0)
             return -1;
     }
@@ -26,6 +30,9 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT((PyObject *)state->method);
     Py_VISIT((PyObject *)state->scan);
     Py_VISIT((PyObject *)state->answer);
+    Py_VISIT((PyObject *)state->flow);
+    Py_VISIT((PyObject *)state->client_flow);
+    Py_VISIT((PyObject *)state->server_flow);
     return 0;
 }
 
@@ -36,6 +43,9 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->method);
     Py_CLEAR(state->scan);
     Py_CLEAR(state->answer);
+    Py_CLEAR(state->flow);
+    Py_CLEAR(state->client_flow);
+    Py_CLEAR(state->server_flow);
     return 0;
 }
 
