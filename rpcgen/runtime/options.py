@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import copy
 import math
@@ -90,6 +91,42 @@ class reply_metadata:
         traceback: types.TracebackType | None,
     ) -> None:
         current_received.reset(self._token)
+
+
+@contextlib.contextmanager
+def receiving(received: dict[str, bytes]) -> collections.abc.Iterator[None]:
+    """Has channels put the metadata of replies into this dict, and then into the one that is wanted outside.
+
+    For channels with interceptors, around the call.
+    """
+    outer = current_received.get()
+    token = current_received.set(received)
+    try:
+        yield
+    finally:
+        current_received.reset(token)
+        if outer is not None:
+            outer.update(received)
+
+
+def end_of_call(
+    protocol: type[MessageProtocol[typing.Any]], timeout: float | None, default: float | None
+) -> float | None:
+    """Gives a call's deadline on the clock of ``time.monotonic``; None: it has none.
+
+    Args:
+        protocol: Its method, which may have a time of its own.
+        timeout: Seconds, instead of that.
+        default: Seconds, where neither says something.
+    """
+    end = current_deadline.get()
+    if timeout is None:
+        timeout = default if protocol.timeout is None else protocol.timeout
+    if timeout is not None:
+        own = time.monotonic() + timeout
+        if end is None or own < end:
+            end = own
+    return end
 
 
 class Fitted:

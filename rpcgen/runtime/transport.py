@@ -84,6 +84,24 @@ def client_terms(
     return Terms(limits, credentials=credentials, compress=compress)
 
 
+def is_plain(protocol: str, **framed_alone: object) -> bool:
+    """Says whether a channel speaks plain messages.
+
+    Args:
+        protocol: What the program said.
+        **framed_alone: Options that plain messages cannot serve, as the program gave them.
+
+    Raises:
+        ValueError: There is no such protocol, or it cannot serve an option.
+    """
+    if protocol not in ("framed", "plain"):
+        raise ValueError(f'protocol is "framed" or "plain", not {protocol!r}')
+    given = [name for name, value in framed_alone.items() if value and protocol == "plain"]
+    if given:
+        raise ValueError(f'{", ".join(given)}: only framed messages know of it, and protocol is "plain"')
+    return protocol == "plain"
+
+
 def keep_alive(sock: typing.Any) -> None:
     """Makes the system find out, within 40 s, that the host at the other end of a TCP connection has gone.
 

@@ -1,46 +1,87 @@
-"""A channel for asyncio: many calls at once over one connection.
+"""A channel for asyncio: many calls at once over one connection, or plain calls over a few.
 
-Connections belong to event loops, so a channel has one for each loop that calls; nothing is shared
+Connections belong to event loops, so a channel has its own for each loop that calls; nothing is shared
 between them but the table of which is whose. A call is sent a second time only if it certainly did
 not run. Generated modules name this class: what calls need is loaded when a channel is made.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import typing
 from time import monotonic
 
 from rpcgen.runtime.address import Address
 from rpcgen.runtime.errors import (
     CallError,
+    Cancelled,
     DeadlineExceeded,
+    EncodeError,
     FaultCode,
     RemoteException,
     RemoteFault,
     Unavailable,
 )
-from rpcgen.runtime.options import checked_timeout, current_deadline
+from rpcgen.runtime.options import (
+    checked_timeout,
+    current_deadline,
+    current_received,
+    end_of_call,
+    receiving,
+)
+from rpcgen.runtime.transport import is_plain
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
 
 if typing.TYPE_CHECKING:
     import asyncio
+    import collections.abc
+    import ssl
     import types
 
+    from rpcgen.runtime.aio.client import Answer
     from rpcgen.runtime.aio.link import Link
+    from rpcgen.runtime.aio.pool import Pool
+    from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.stubs import MessageProtocol
+    from rpcgen.runtime.tls import TLS
     from rpcgen.runtime.wire.frames import Buffer
     from rpcgen.runtime.wire.plain import MethodCodec
 
+    Protocol: typing.TypeAlias = type[MessageProtocol[typing.Any]]
+    Metadata: typing.TypeAlias = collections.abc.Mapping[str, bytes]
+    Calling: typing.TypeAlias = collections.abc.Coroutine[typing.Any, typing.Any, typing.Any]
+
+LEAST_KEEPALIVE = 1.0
+"""Seconds: servers take leave of who sends more than one PING a second."""
+
 _COPIED = 4096
 """Bytes of a message up to which taking a part of it by copying is quicker than by a view."""
+
+_TOLD = {
+    FaultCode.UNAVAILABLE: Unavailable,
+    FaultCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    FaultCode.CANCELLED: Cancelled,
+}
+"""Code of a server's fault → the error that says the same."""
+
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
 
 
 class AsyncChannel:
     """Calls one server, from asyncio. Give it to a stub: ``AsyncClientStub(AsyncChannel(host, port))``.
 
-    All calls share one connection, made on the first call, and again after it broke. The server must
-    speak framed messages, as this project's do. Where several event loops run in several threads, they may
-    share a channel: each has a connection to itself. Close it in a loop that it was used in.
+    All calls share one connection, made on the first call, and again after it broke. Where several event
+    loops run in several threads, they may share a channel: each has a connection to itself. Close it in a
+    loop that it was used in. After a fork, the child makes connections of its own, in a loop of its own.
 
     Args:
         host: A name, an IPv4 or IPv6 address, or ``unix:///path``.
@@ -48,9 +89,18 @@ class AsyncChannel:
         timeout: Seconds that a call may take, connecting included, where neither the IDL
             (``@timeout``) nor ``rpc.with_options`` says otherwise. None waits for ever.
         limits: What is accepted in replies, and sent in calls.
+        protocol: ``"plain"`` for a server that does not speak framed messages: each running call has a
+            connection to itself then, and there is none of what follows but ``tls`` and ``interceptors``.
+        credentials: Who this client is, for servers that ask.
+        tls: ``rpc.TLS``, an ``ssl.SSLContext``, or True: what the system trusts is trusted.
+        interceptors: What is done around each call; see ``rpc.Interceptor``.
+        compress: Names of algorithms (gzip, zstd, lz4) to compress calls by, the best one first.
+        keepalive: Seconds from 1 up that a server may be silent while calls run. Then it is asked whether it
+            is there, and given as long again before they end as ``ConnectionLost``. None: that is not asked.
 
     Raises:
         ValueError: Host and port name no address, or an option is out of its range.
+        OSError: A certificate cannot be read.
     """
 
     def __init__(
@@ -60,36 +110,60 @@ class AsyncChannel:
         *,
         timeout: float | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        protocol: typing.Literal["framed", "plain"] = "framed",
+        credentials: str = "",
+        tls: TLS | ssl.SSLContext | bool | None = None,
+        interceptors: collections.abc.Sequence[Interceptor] = (),
+        compress: collections.abc.Sequence[str] = (),
+        keepalive: float | None = None,
     ) -> None:
         import asyncio
 
-        from rpcgen.runtime.wire.hello import Terms, default_terms
+        from rpcgen.runtime.aio.dial import Dial
+        from rpcgen.runtime.tls import client_context
+        from rpcgen.runtime.transport import client_terms
 
         self.address = Address.of(host, port)
         self._peer = str(self.address)
         self._timeout = checked_timeout(timeout)
         self._limits = limits
-        self._terms = default_terms() if limits is DEFAULT_LIMITS else Terms(limits)
+        self._is_plain = is_plain(protocol, credentials=credentials, compress=compress, keepalive=keepalive)
+        if keepalive is not None and not keepalive >= LEAST_KEEPALIVE:
+            raise ValueError(
+                f"keepalive is a number of seconds from {LEAST_KEEPALIVE:g} up, not {keepalive!r}"
+            )
+        self._keepalive = keepalive
+        self._terms = client_terms(limits, credentials, compress)
+        self._dial = Dial(self.address, client_context(tls))
+        self._interceptors = tuple(interceptors)
+        self._is_usual = not self._is_plain and not self._interceptors
         self._closed = False
+        self._forks = _forks
         self._running_loop = asyncio.get_running_loop
-        self._links: dict[asyncio.AbstractEventLoop, Link] = {}
-        self._codecs: dict[type[MessageProtocol[typing.Any]], tuple[MethodCodec, str, int]] = {}
+        self._links: dict[asyncio.AbstractEventLoop, typing.Any] = {}
+        """What each loop has here: a ``Link``, or a ``Pool`` where messages are plain."""
+        self._codecs: dict[Protocol, tuple[MethodCodec, str, int, bool]] = {}
 
-    async def call(
+    def call(
         self,
-        protocol: type[MessageProtocol[typing.Any]],
+        protocol: Protocol,
         args: tuple[object, ...],
         timeout: float | None = None,
-    ) -> typing.Any:
+        tries: int | None = None,
+        metadata: Metadata | None = None,
+    ) -> Calling:
         """Calls a method; what stubs do. A task that is cancelled meanwhile tells the server so.
 
         Args:
             protocol: The method's.
             args: All of them, positionally; ``rpc.DEFAULT`` leaves one out.
             timeout: Seconds, instead of the IDL's and the channel's.
+            tries: Means nothing here: one server is tried once.
+            metadata: That goes with the call, by name.
 
         Returns:
-            What the method returned.
+            What gives, awaited, what the method returned. A ``oneway`` call of framed messages waits for
+            nothing: it is on its way.
 
         Raises:
             EncodeError: An argument does not fit; nothing was sent.
@@ -100,12 +174,49 @@ class AsyncChannel:
             ProtocolError: The reply is not one.
             RuntimeError: No event loop is running.
         """
+        if self._is_usual:
+            return self._call(protocol, args, timeout, metadata)
+        return self._call_rarely(protocol, args, timeout, metadata)
+
+    async def _call_rarely(
+        self,
+        protocol: Protocol,
+        args: tuple[object, ...],
+        timeout: float | None,
+        metadata: Metadata | None,
+    ) -> typing.Any:
+        """Calls inside of interceptors, or in plain messages."""
+        do = self._call_plain if self._is_plain else self._call
+        if not self._interceptors:
+            return await do(protocol, args, timeout, metadata)
+
+        from rpcgen.runtime.interceptors import Call, through_async
+
+        end = end_of_call(protocol, timeout, self._timeout)
+        call = Call(
+            protocol, args, metadata=dict(metadata or {}), reply_metadata={}, peer=self._peer, deadline=end
+        )
+
+        def proceed() -> Calling:
+            left = None if end is None else end - monotonic()
+            return do(protocol, call.args, left, call.metadata or None)
+
+        with receiving(call.reply_metadata):
+            return await through_async(self._interceptors, call, proceed)
+
+    async def _call(
+        self,
+        protocol: Protocol,
+        args: tuple[object, ...],
+        timeout: float | None,
+        metadata: Metadata | None,
+    ) -> typing.Any:
         # As in Channel.call, what a usual call passes is written out here.
         try:
             try:
-                codec, name, begin = self._codecs[protocol]
+                codec, name, begin, is_oneway = self._codecs[protocol]
             except KeyError:
-                codec, name, begin = self._learn(protocol)
+                codec, name, begin, is_oneway = self._learn(protocol)
             message = codec.encode_call(args, self._limits)
             block: Buffer = message[begin:] if len(message) < _COPIED else memoryview(message)[begin:]
             end = current_deadline.get()
@@ -118,23 +229,30 @@ class AsyncChannel:
                 if end is None or own < end:
                     end = own
             loop = self._running_loop()
-            link = self._links.get(loop) or self._link(loop)
+            link: Link = self._links.get(loop) or self._link(loop)
             while True:
                 connection = link.connection
                 is_old = connection is not None
                 if connection is None or connection.is_stuck:
                     connection = await link.ready(end)
-                if end is None:
-                    call_id, future = connection.send(name, block, 0)
-                    timer = None
-                else:
+                wait, milliseconds = 0.0, 0
+                if end is not None:
                     wait = end - monotonic()
                     if wait <= 0:
                         raise DeadlineExceeded("the time was up before the call was sent; it has not run")
                     # Rounded up, and more than 49 days are no deadline that anybody waits for.
                     milliseconds = min(int(wait * 1000) + 1, 0xFFFFFFFF)
-                    call_id, future = connection.send(name, block, milliseconds)
-                    timer = loop.call_later(wait, connection.expire, call_id, future)
+                try:
+                    if is_oneway:
+                        connection.send_oneway(name, block, milliseconds, metadata)
+                        return None
+                    call_id, future = connection.send(name, block, milliseconds, metadata)
+                except Unavailable:
+                    link.leave(connection)
+                    if is_old:
+                        continue  # it takes no more calls: another one does
+                    raise
+                timer = None if end is None else loop.call_later(wait, connection.expire, call_id, future)
                 try:
                     outcome = await future
                 except BaseException:
@@ -143,11 +261,15 @@ class AsyncChannel:
                 finally:
                     if timer is not None:
                         timer.cancel()
-                if is_old and isinstance(outcome, Unavailable) and not self._closed:
+                if outcome.__class__ is bytes:
+                    break
+                if isinstance(outcome, tuple):
+                    outcome = _received(outcome)
+                elif is_old and isinstance(outcome, Unavailable) and not self._closed:
                     continue  # the server has left its old connections: another one may be in its place
                 break
             if isinstance(outcome, CallError):
-                result: typing.Any = self._told(outcome)
+                result: typing.Any = _told(outcome)
             else:
                 kind = outcome[0]
                 result = codec.decode_reply(outcome, self._limits)
@@ -160,59 +282,103 @@ class AsyncChannel:
         # Outside of the handlers, and with no name of this frame for it, as in Channel.call.
         raised = [result]
         del result, outcome
+        raise self._named(raised, protocol).pop()
+
+    async def _call_plain(
+        self,
+        protocol: Protocol,
+        args: tuple[object, ...],
+        timeout: float | None,
+        metadata: Metadata | None,
+    ) -> typing.Any:
+        try:
+            if metadata:
+                raise EncodeError("plain messages carry no metadata; the call was not sent")
+            codec = protocol.codec()
+            message = codec.encode_call(args, self._limits)
+            end = end_of_call(protocol, timeout, self._timeout)
+            loop = self._running_loop()
+            pool: Pool = self._links.get(loop) or self._link(loop)
+            kind, result = await pool.call(message, codec, end)
+        except CallError as error:
+            error.method = protocol.name
+            error.peer = self._peer
+            raise
+        if kind == 1:
+            return result
+        raised = [_told(result) if isinstance(result, CallError) else result]
+        del result
+        raise self._named(raised, protocol).pop()
+
+    def _named(
+        self, raised: list[CallError | RemoteException], protocol: Protocol
+    ) -> list[CallError | RemoteException]:
+        """Puts into what is raised where it comes from; no other name of a frame shall hold it."""
         if isinstance(raised[0], RemoteException):
             raised[0].__notes__ = [f"raised by {protocol.name} at {self._peer}"]
         else:
             raised[0].method, raised[0].peer = protocol.name, self._peer
-        raise raised.pop()
+        return raised
 
-    def _told(self, error: CallError) -> CallError:
-        """Gives what is raised for what the connection or the server said."""
-        if isinstance(error, RemoteFault):
-            if error.code is FaultCode.UNAVAILABLE:
-                told: CallError = Unavailable(error.message)
-            elif error.code is FaultCode.DEADLINE_EXCEEDED:
-                told = DeadlineExceeded(error.message)
-            else:
-                return error
-            told.__cause__ = error
-            return told
-        return error
-
-    def _learn(self, protocol: type[MessageProtocol[typing.Any]]) -> tuple[MethodCodec, str, int]:
-        """Gives a method's codec, its name, and where the arguments begin in a plain call."""
-        made = (protocol.codec(), protocol.name, 8 + len(protocol.name.encode()))
+    def _learn(self, protocol: Protocol) -> tuple[MethodCodec, str, int, bool]:
+        """Gives a method's codec, its name, where the arguments begin in a plain call, whether it is oneway."""
+        begin = 8 + len(protocol.name.encode())
+        made = (protocol.codec(), protocol.name, begin, protocol.oneway)
         self._codecs[protocol] = made
         return made
 
-    def _link(self, loop: asyncio.AbstractEventLoop) -> Link:
-        from rpcgen.runtime.aio.link import Link
-
+    def _link(self, loop: asyncio.AbstractEventLoop) -> typing.Any:
+        if self._forks != _forks:
+            self._leave_to_parent()
         if self._closed:
             raise Unavailable("the channel is closed; the call was not sent")
         for other in list(self._links):
             if other.is_closed():
                 self._links.pop(other, None)
-        made = self._links[loop] = Link(loop, self.address, self._terms)
+        made = self._links[loop] = self._new_link(loop)
+        if self._closed:
+            made.retire()  # by another thread, just now
         return made
+
+    def _new_link(self, loop: asyncio.AbstractEventLoop) -> Link | Pool:
+        """Makes what a loop has here."""
+        if self._is_plain:
+            from rpcgen.runtime.aio.pool import Pool
+
+            return Pool(loop, self._dial, self._limits)
+
+        from rpcgen.runtime.aio.link import Link
+
+        return Link(loop, self._dial, self._terms, self._keepalive)
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: closes this process's copies of what the parent goes on using."""
+        self._forks = _forks
+        inherited, self._links = self._links, {}
+        for link in inherited.values():
+            link.leave_to_parent()
 
     def retire(self) -> None:
         """Closes connections when their calls have ended; no call starts any more. From any thread."""
         self._closed = True
+        if self._forks != _forks:
+            self._leave_to_parent()
         for loop, link in list(self._links.items()):
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(link.retire)
+            _tell(loop, link.retire)
 
     async def close(self) -> None:
         """Closes every connection; calls that run fail with ``Cancelled``. Again is harmless.
 
-        Those of this loop are closed when it returns; other loops' soon afterwards.
+        Calls that are not answered have come to the server then, if it could be reached within 3 s. Connections
+        of this loop are closed when this returns; other loops' soon afterwards.
         """
         self._closed = True
+        if self._forks != _forks:
+            self._leave_to_parent()
         here = self._running_loop()
         for loop, link in list(self._links.items()):
-            if loop is not here and not loop.is_closed():
-                loop.call_soon_threadsafe(link.break_off)
+            if loop is not here:
+                _tell(loop, link.end)
         if here in self._links:
             await self._links[here].close()
 
@@ -232,3 +398,28 @@ class AsyncChannel:
 
     def __repr__(self) -> str:
         return f"<{'closed ' if self._closed else ''}asyncio channel to {self.address}>"
+
+
+def _received(outcome: tuple[Answer, dict[str, bytes]]) -> Answer:
+    """Gives the outcome without its metadata, which goes where the caller wants it."""
+    answer, metadata = outcome
+    wanted = current_received.get()
+    if wanted is not None:
+        wanted.update(metadata)
+    return answer
+
+
+def _told(error: CallError) -> CallError:
+    """Gives what is raised for what the connection or the server said."""
+    kind = _TOLD.get(error.code) if isinstance(error, RemoteFault) else None
+    if kind is None:
+        return error
+    told = kind(typing.cast("RemoteFault", error).message)
+    told.__cause__ = error
+    return told
+
+
+def _tell(loop: asyncio.AbstractEventLoop, do: collections.abc.Callable[[], None]) -> None:
+    """Lets a loop, of any thread, do something soon; one that is closed has nothing to do it to."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(do)

@@ -2,7 +2,8 @@
 
 What the session decides is done here: bytes are moved, futures are told. Frames of one turn of the loop go
 out in one write, except that a call that is alone is written at once. An outcome is a reply's bytes or an
-error: futures never fail, because an exception that its own frame can reach lives until the collector comes.
+error, with the reply's metadata if it has some: futures never fail, because an exception that its own frame
+can reach lives until the collector comes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import typing
 from time import monotonic
 
+from rpcgen.runtime.aio.dial import Dialled
 from rpcgen.runtime.aio.filling import Filling
 from rpcgen.runtime.errors import (
     CallError,
@@ -23,16 +25,17 @@ from rpcgen.runtime.errors import (
     Unavailable,
 )
 from rpcgen.runtime.wire.client import ClientSession
-from rpcgen.runtime.wire.events import ENDED, FAULT, GOAWAY, HELLO, REPLY
+from rpcgen.runtime.wire.events import ENDED, FAULT, GOAWAY, HELLO, PONG, REPLY
 
 if typing.TYPE_CHECKING:
     import collections.abc
 
     from rpcgen.runtime.wire.events import Ended, Event
-    from rpcgen.runtime.wire.frames import Buffer
+    from rpcgen.runtime.wire.frames import Buffer, Metadata
     from rpcgen.runtime.wire.hello import Terms
 
-    Outcome: typing.TypeAlias = "Buffer | CallError"
+    Answer: typing.TypeAlias = "Buffer | CallError"
+    Outcome: typing.TypeAlias = "Answer | tuple[Answer, dict[str, bytes]]"
 
 HANDSHAKE = 3.0
 """Seconds in which a server must have said HELLO."""
@@ -40,26 +43,39 @@ HANDSHAKE = 3.0
 IDLE_TIME = 300.0
 """Seconds without a call after which a connection is let go; servers keep it for twice as long."""
 
+LINGER = 3.0
+"""Seconds in which a server must have taken calls that it does not answer, before the connection is closed."""
+
 _MUCH = 64 * 1024
 """Bytes of calls that are sent at once, whatever else the turn of the loop brings."""
+
+_LOOKS = 4
+"""How often a server's silence is looked at in the time in which it may be silent."""
 
 _MAYBE = "the call may have run"
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(Dialled, asyncio.Protocol):
     """A connection, from when it is made until it is closed.
 
     Args:
         terms: Of the channel.
-        leave: Told when no more calls can be sent here: on GOAWAY, and at the end. Once or twice.
+        leave: Told when no more calls can be sent here: on GOAWAY, and at the end. Once or more.
+        keepalive: Seconds for which the server may be silent while calls run; None: for ever.
     """
 
     transport: asyncio.Transport
 
-    def __init__(self, terms: Terms, leave: collections.abc.Callable[[ClientConnection], object]) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        leave: collections.abc.Callable[[ClientConnection], object],
+        keepalive: float | None = None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self.session = ClientSession(terms)
         self._leave = leave
+        self._keepalive = keepalive
         self._filling: Filling | None = None
         self._sent = self._seen = 0
         """The last call's id, and what that was at the last look at whether calls come still."""
@@ -73,18 +89,34 @@ class ClientConnection(asyncio.Protocol):
         """What was sent before must be taken first: see ``writable``."""
         self._writable: asyncio.Future[None] | None = None
         """There while that is so."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timers: dict[collections.abc.Callable[[], None], asyncio.TimerHandle] = {}
+        """What is done when its time has come."""
+        self._heard = False
+        """Something has come since the last look at the server's silence."""
+        self._quiet = 0
+        """Looks in a row at which calls ran and nothing had come."""
+        self._space = 0
+        """Bytes that a long frame still wanted at the last look."""
+        self._unconfirmed = False
+        """Calls were sent that nothing answers: closing now might lose them."""
+        self._asked: bytes | None = None
+        """The PONG that confirms them."""
+        self._confirmed: asyncio.Future[None] | None = None
+        """There while ``close`` waits for that."""
+        self._is_retiring = False
         self._break_off: str | None = None
         """Why this end has closed it, while calls ran."""
         self.closed = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = typing.cast("asyncio.Transport", transport)
-        self._timer = self._loop.call_later(HANDSHAKE, self._no_hello)
+        self._after(HANDSHAKE, self._no_hello)
 
     # Calls
 
-    def send(self, name: str, block: Buffer, milliseconds: int) -> tuple[int, asyncio.Future[Outcome]]:
+    def send(
+        self, name: str, block: Buffer, milliseconds: int, metadata: Metadata | None = None
+    ) -> tuple[int, asyncio.Future[Outcome]]:
         """Queues a call; gives its id, and the future of its outcome.
 
         Raises:
@@ -93,7 +125,7 @@ class ClientConnection(asyncio.Protocol):
         future: asyncio.Future[Outcome] = self._loop.create_future()
         session = self.session
         is_sole = self._alone and not session.running and not self._flushing
-        call_id = session.send_call(name, block, milliseconds, caller=future)
+        call_id = session.send_call(name, block, milliseconds, metadata, caller=future)
         self._sent = call_id
         self._queued += len(block)
         if is_sole or self._queued >= _MUCH:
@@ -104,6 +136,18 @@ class ClientConnection(asyncio.Protocol):
             self._flushing = True
             self._loop.call_soon(self._flush)
         return call_id, future
+
+    def send_oneway(
+        self, name: str, block: Buffer, milliseconds: int, metadata: Metadata | None = None
+    ) -> None:
+        """Sends a call that nothing answers. ``close`` sees to it that the server gets it.
+
+        Raises:
+            Unavailable, EncodeError: It was not sent.
+        """
+        self._sent = self.session.send_call(name, block, milliseconds, metadata, no_reply=True)
+        self._unconfirmed, self._asked = True, None
+        self._flush()
 
     def cancel(self, call_id: int) -> None:
         """Tells the server that nobody waits for the call. Its future hears nothing more."""
@@ -122,15 +166,32 @@ class ClientConnection(asyncio.Protocol):
         if self._writable is not None:
             await asyncio.shield(self._writable)
 
+    # The end
+
     def retire(self) -> None:
         """Takes leave of the server; the connection closes when its calls have ended."""
+        self._is_retiring = True
         self.session.goaway("the channel needs the connection no more")
+        self._confirm()
         self._flush()
-        if not self.session.running:
-            self.transport.close()
+        if self._unconfirmed:
+            self._after(LINGER, self._finish)
+        self._part_if_finished()
+
+    async def close(self, problem: str) -> None:
+        """Closes it, once the server has got the calls that it does not answer; others end as ``Cancelled``."""
+        if self._unconfirmed and not self.closed.done():
+            self._leave(self)
+            self._confirmed = self._loop.create_future()
+            self._confirm()
+            self._flush()
+            await asyncio.wait([self._confirmed], timeout=LINGER)
+        self.break_off(problem)
+        if not self.closed.done():
+            await asyncio.wait([self.closed])
 
     def break_off(self, problem: str) -> None:
-        """Closes it; calls that run end as ``Cancelled``."""
+        """Closes it now; calls that run end as ``Cancelled``."""
         self._break_off = problem
         self._heed(self.session.end())
         self.transport.abort()
@@ -140,6 +201,7 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         events = self.session.receive(data)
         self._alone = len(events) == 1
+        self._heard = True
         if self.session.space() is not None:
             self._filling = self._filling or Filling(self)
             self.transport.set_protocol(self._filling)
@@ -154,11 +216,11 @@ class ClientConnection(asyncio.Protocol):
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        reason = getattr(exc, "strerror", None) or exc
-        problem = "the server closed the connection" if exc is None else f"the connection broke: {reason}"
-        self._heed(self.session.end(ConnectionLost(problem)))
-        if self._timer is not None:
-            self._timer.cancel()
+        self._heed(self.session.end(self._loss(exc)))
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._end_waiting()
         self.resume_writing()
         self.closed.set_result(None)
 
@@ -187,11 +249,15 @@ class ClientConnection(asyncio.Protocol):
         for event in events:
             if event[0] == REPLY:
                 if not event[1].done():
-                    event[1].set_result(event[2])
+                    event[1].set_result(event[2] if event[3] is None else (event[2], event[3]))
             elif event[0] == FAULT:
-                self._tell(event[1], event[2])
+                self._tell(event[1], event[2] if event[3] is None else (event[2], event[3]))
             elif event[0] == HELLO:
-                self._watch_idleness()
+                self._greeted()
+            elif event[0] == PONG:
+                if event[1] == self._asked:
+                    self._unconfirmed = False
+                    self._end_waiting()
             elif event[0] == GOAWAY:
                 for future in event[3]:
                     self._tell(future, Unavailable(f"the server is leaving: {event[2] or 'no reason told'}"))
@@ -201,8 +267,34 @@ class ClientConnection(asyncio.Protocol):
         if events:
             if self.session.unsent and not self._flushing:
                 self._flush()
-            if self.session.is_finished:
-                self.transport.close()
+            self._part_if_finished()
+
+    def _greeted(self) -> None:
+        self._timers.pop(self._no_hello).cancel()
+        # What follows could not be said before.
+        if self._is_retiring:
+            self.retire()
+        elif self._confirmed is not None:
+            self._confirm()
+        self._watch_idleness()
+        if self._keepalive is not None:
+            self._after(self._keepalive / _LOOKS, self._watch_silence)
+
+    def _confirm(self) -> None:
+        """Asks the server for a sign that it has got all that was sent."""
+        if self._unconfirmed and self._asked is None:
+            self._asked = self.session.ping()
+
+    def _end_waiting(self) -> None:
+        if self._confirmed is not None and not self._confirmed.done():
+            self._confirmed.set_result(None)
+
+    def _part_if_finished(self) -> None:
+        if self.session.is_finished and not self._unconfirmed:
+            self._finish()
+
+    def _finish(self) -> None:
+        self.transport.close()
 
     def _ended(self, event: Ended) -> None:
         _, error, calls, not_started = event
@@ -215,12 +307,26 @@ class ClientConnection(asyncio.Protocol):
             self._flush()
             self.transport.close()
 
+    def _loss(self, exc: Exception | None) -> CallError:
+        """Gives what the loss of the connection means."""
+        if exc is None:
+            return ConnectionLost("the server closed the connection")
+        reason: str = getattr(exc, "reason", None) or ""
+        if self.session.peer is None and "ALERT" in reason:
+            from rpcgen.runtime.sync.tls import said
+
+            # A server that has not let the client in has not read a call.
+            return Unavailable(f"the TLS handshake failed: {said(typing.cast('OSError', exc))}")
+        return ConnectionLost(f"the connection broke: {getattr(exc, 'strerror', None) or exc}")
+
     def _lost(self, error: CallError | None) -> CallError:
         """Gives what becomes of a call that was sent; each call has an error of its own."""
         if self._break_off is not None:
             return Cancelled(f"{self._break_off} while the call was running")
         if isinstance(error, ProtocolError):
             return ProtocolError(error.problem)
+        if isinstance(error, Unavailable):
+            return Unavailable(error.problem)
         if isinstance(error, RemoteFault):
             return ConnectionLost(f"the server closed the connection: {error.message}; {_MAYBE}")
         problem = "the server closed the connection" if error is None else error.problem
@@ -236,20 +342,29 @@ class ClientConnection(asyncio.Protocol):
         problem = "the server closed the connection" if error is None else error.problem
         return Unavailable(f"{problem}; the call was not sent")
 
-    def _tell(self, future: asyncio.Future[Outcome], error: CallError) -> None:
+    def _tell(self, future: asyncio.Future[Outcome], outcome: Outcome) -> None:
         if not future.done():
-            future.set_result(error)
+            future.set_result(outcome)
 
-    def _no_hello(self) -> None:
-        problem = (
-            f"no HELLO within {HANDSHAKE:g} s: does the server speak plain messages only? then use Channel"
-        )
+    # Time
+
+    def _after(self, seconds: float, do: collections.abc.Callable[[], None]) -> None:
+        """Does something once, later, unless the connection has ended by then; asked again, later still."""
+        if do in self._timers:
+            self._timers[do].cancel()
+        self._timers[do] = self._loop.call_later(seconds, do)
+
+    def _give_up(self, problem: str) -> None:
         self._heed(self.session.end(ConnectionLost(problem)))
         self.transport.abort()
 
+    def _no_hello(self) -> None:
+        self._give_up(
+            f"no HELLO within {HANDSHAKE:g} s: does the server speak plain messages only? "
+            'then say protocol="plain"'
+        )
+
     def _watch_idleness(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         now = monotonic()
         if self.session.running or self._sent != self._seen:
             self._used, self._seen = now, self._sent
@@ -257,4 +372,19 @@ class ClientConnection(asyncio.Protocol):
             self._leave(self)
             self.retire()
         else:
-            self._timer = self._loop.call_later(IDLE_TIME / 4, self._watch_idleness)
+            self._after(IDLE_TIME / 4, self._watch_idleness)
+
+    def _watch_silence(self) -> None:
+        assert self._keepalive is not None
+        space = self.session.space()
+        left = 0 if space is None else len(space)
+        is_quiet = not self._heard and left == self._space and self.session.running
+        self._heard, self._space = False, left
+        self._quiet = self._quiet + 1 if is_quiet else 0
+        if self._quiet >= 2 * _LOOKS:
+            self._give_up(f"no sign of life from the server for {2 * self._keepalive:g} s, nor to a PING")
+            return
+        if self._quiet == _LOOKS:
+            self.session.ping()
+            self._flush()
+        self._after(self._keepalive / _LOOKS, self._watch_silence)

@@ -3,57 +3,116 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import typing
 
 from rpcgen.runtime.errors import Unavailable
 from rpcgen.runtime.sync.dial import CONNECT_TIME, literal, reason
+from rpcgen.runtime.transport import keep_alive
 
 if typing.TYPE_CHECKING:
     import collections.abc
+    import ssl
 
     from rpcgen.runtime.address import Address
     from rpcgen.runtime.sync.dial import Target
 
-    Made = typing.TypeVar("Made", bound=asyncio.BaseProtocol)
+
+class Dialled(asyncio.BaseProtocol):
+    """What a channel's connections have in common."""
+
+    sock: socket.socket
+    """Its transport's; for ``leave_to_parent`` alone."""
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: closes the copy of what the parent goes on using, and touches nothing else of it."""
+        # The transport would tell the parent's event loop, which knows the connection by its number.
+        if self.sock.fileno() >= 0:
+            os.close(self.sock.detach())
 
 
-async def dial(address: Address, make: collections.abc.Callable[[], Made]) -> Made:
-    """Connects to the first address of the host that answers.
+Made = typing.TypeVar("Made", bound=Dialled)
+
+
+class Dial:
+    """Makes connections to an address.
 
     Args:
         address: Whose host may have several addresses, of both families.
-        make: Makes the protocol of the connection.
-
-    Raises:
-        Unavailable: No address could be connected to; the cause is the last one's error.
+        tls: Settings, and the name to expect if it is not the host; None: without TLS.
     """
-    failure: OSError | None = None
-    for family, where in await _targets(address):
+
+    def __init__(self, address: Address, tls: tuple[ssl.SSLContext, str | None] | None = None) -> None:
+        self._address = address
+        self._options: dict[str, typing.Any] = {}
+        if tls is not None:
+            # A socket of this machine has no name that a certificate could be for.
+            name = tls[1] or ("localhost" if address.path else address.host)
+            self._options = {"ssl": tls[0], "server_hostname": name}
+
+    async def __call__(self, make: collections.abc.Callable[[], Made]) -> Made:
+        """Connects to the first address of the host that answers.
+
+        Args:
+            make: Makes the protocol of the connection.
+
+        Raises:
+            Unavailable: No address could be connected to; the cause is the last one's error.
+        """
+        failure: OSError | None = None
+        problem = ""
+        for family, where in await _targets(self._address):
+            try:
+                sock = await _connected(family, where)
+            except OSError as error:
+                failure, problem = error, f"cannot connect: {reason(error)}"
+                continue
+            try:
+                return await self._opened(sock, make)
+            except OSError as error:
+                failure, problem = error, f"the TLS handshake failed: {_said(error)}"
+        raise Unavailable(problem or f"cannot connect: {reason(None)}") from failure
+
+    async def _opened(self, sock: socket.socket, make: collections.abc.Callable[[], Made]) -> Made:
+        loop = asyncio.get_running_loop()
+        is_local = sock.family == socket.AF_UNIX
+        create = loop.create_unix_connection if is_local else loop.create_connection
         try:
-            return await _connect(family, where, make)
-        except OSError as error:
-            failure = error
-    raise Unavailable(f"cannot connect: {reason(failure)}") from failure
+            async with asyncio.timeout(CONNECT_TIME):
+                _, made = await create(make, sock=sock, **self._options)
+        except BaseException:
+            sock.close()
+            raise
+        made.sock = sock
+        return made
 
 
-async def _connect(family: int, where: typing.Any, make: collections.abc.Callable[[], Made]) -> Made:
+async def _connected(family: int, where: typing.Any) -> socket.socket:
     loop = asyncio.get_running_loop()
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         async with asyncio.timeout(CONNECT_TIME):
             await loop.sock_connect(sock, where)
-        # With nothing listening, a port of the ephemeral range can be connected to from itself.
-        if family != socket.AF_UNIX and sock.getsockname() == sock.getpeername():
-            raise ConnectionRefusedError("Connection refused")
-        if family == socket.AF_UNIX:
-            return (await loop.create_unix_connection(make, sock=sock))[1]
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return (await loop.create_connection(make, sock=sock))[1]
+        if family != socket.AF_UNIX:
+            # With nothing listening, a port of the ephemeral range can be connected to from itself.
+            if sock.getsockname() == sock.getpeername():
+                raise ConnectionRefusedError("Connection refused")
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            keep_alive(sock)
     except BaseException:
         sock.close()
         raise
+    return sock
+
+
+def _said(error: OSError) -> str:
+    from rpcgen.runtime.sync.tls import said
+
+    if isinstance(error, TimeoutError):
+        return f"it was not done within {CONNECT_TIME:g} s"
+    return said(error)
 
 
 async def _targets(address: Address) -> list[Target]:

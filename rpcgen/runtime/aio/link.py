@@ -11,12 +11,13 @@ import typing
 from time import monotonic
 
 from rpcgen.runtime.aio.client import ClientConnection
-from rpcgen.runtime.aio.dial import dial
 from rpcgen.runtime.errors import DeadlineExceeded, Unavailable
 
 if typing.TYPE_CHECKING:
-    from rpcgen.runtime.address import Address
+    from rpcgen.runtime.aio.dial import Dial
     from rpcgen.runtime.wire.hello import Terms
+
+CLOSED = "the channel is closed; the call was not sent"
 
 
 class Link:
@@ -24,19 +25,24 @@ class Link:
 
     Args:
         loop: Whose it is.
-        address: Of the server.
+        dial: Makes connections.
         terms: Of the channel.
+        keepalive: See ``ClientConnection``.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, address: Address, terms: Terms) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, dial: Dial, terms: Terms, keepalive: float | None
+    ) -> None:
         self._loop = loop
-        self._address = address
+        self._dial = dial
         self._terms = terms
+        self._keepalive = keepalive
         self.connection: ClientConnection | None = None
         """That takes calls."""
         self._connections: set[ClientConnection] = set()
         """All that are not closed."""
         self._connecting: asyncio.Task[Unavailable | None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._closed = False
 
     async def ready(self, end: float | None) -> ClientConnection:
@@ -66,10 +72,10 @@ class Link:
 
     async def _connect(self, end: float | None) -> None:
         if self._closed:
-            raise Unavailable("the channel is closed; the call was not sent")
+            raise Unavailable(CLOSED)
         task = self._connecting
         if task is None:
-            task = self._connecting = self._loop.create_task(self._dial())
+            task = self._connecting = self._loop.create_task(self._make())
         done, _ = await asyncio.wait({task}, timeout=None if end is None else max(0.0, end - monotonic()))
         if not done:
             raise DeadlineExceeded("the time was up before a connection was made; the call was not sent")
@@ -79,10 +85,10 @@ class Link:
         if failure is not None:
             raise Unavailable(failure.problem) from failure.__cause__
 
-    async def _dial(self) -> Unavailable | None:
+    async def _make(self) -> Unavailable | None:
         """Makes the connection; gives why it could not."""
         try:
-            connection = await dial(self._address, lambda: ClientConnection(self._terms, self._leave))
+            connection = await self._dial(self._new)
         except Unavailable as error:
             return error
         finally:
@@ -91,10 +97,17 @@ class Link:
             return Unavailable("the server closed the connection at once; the call was not sent")
         self._connections.add(connection)
         connection.closed.add_done_callback(lambda _: self._connections.discard(connection))
-        self.connection = connection
+        if self._closed:
+            connection.retire()
+        else:
+            self.connection = connection
         return None
 
-    def _leave(self, connection: ClientConnection) -> None:
+    def _new(self) -> ClientConnection:
+        return ClientConnection(self._terms, self.leave, self._keepalive)
+
+    def leave(self, connection: ClientConnection) -> None:
+        """Gives no more calls to a connection."""
         if self.connection is connection:
             self.connection = None
 
@@ -105,20 +118,25 @@ class Link:
         for connection in list(self._connections):
             connection.retire()
 
-    def break_off(self) -> None:
-        """Ends every call and every connection."""
-        self._closed = True
-        self.connection = None
-        if self._connecting is not None:
-            self._connecting.cancel()
-        for connection in list(self._connections):
-            connection.break_off("the channel was closed")
+    def end(self) -> None:
+        """Does what ``close`` does, without waiting for it."""
+        self._ending = self._loop.create_task(self.close())
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: closes this process's copies of what the parent goes on using."""
+        for connection in self._connections:
+            connection.leave_to_parent()
 
     async def close(self) -> None:
-        """Breaks off; returns when everything is closed."""
+        """Ends every call and every connection; returns when all are closed."""
+        self._closed = True
+        self.connection = None
         connecting = self._connecting
-        self.break_off()
         if connecting is not None:
+            connecting.cancel()
             await asyncio.wait({connecting})
         if self._connections:
-            await asyncio.wait([connection.closed for connection in self._connections])
+            closing = [
+                asyncio.ensure_future(made.close("the channel was closed")) for made in self._connections
+            ]
+            await asyncio.wait(closing)
