@@ -15,8 +15,11 @@ from time import monotonic
 
 from rpcgen.runtime.contexts import Context, current_call
 from rpcgen.runtime.options import current_deadline
+from rpcgen.runtime.sync.accepting import peer_of
 
 if typing.TYPE_CHECKING:
+    import collections.abc
+
     from rpcgen.runtime.aio.serving import Serving
 
 _log = logging.getLogger("rpcgen")
@@ -32,6 +35,11 @@ class Connection(asyncio.Protocol):
     transport: asyncio.Transport
     peer = "a client"
     """The client's address."""
+    identity = ""
+    """Who the client is."""
+    certificate: collections.abc.Mapping[str, typing.Any] | None = None
+    context: Context
+    """Of all calls that are answered where they come; they have neither metadata nor a deadline."""
 
     def __init__(self, serving: Serving) -> None:
         self.serving = serving
@@ -46,7 +54,25 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = typing.cast("asyncio.Transport", transport)
         self.peer = _peer(transport)
-        self.context = Context(self.peer)
+        self.certificate = transport.get_extra_info("peercert") or None
+        self.introduce("")
+
+    def introduce(self, identity: str) -> None:
+        """Takes note of who the client is."""
+        self.identity = identity
+        self.context = self.make_context(None, None)
+
+    def make_context(
+        self, metadata: collections.abc.Mapping[str, bytes] | None, deadline: float | None
+    ) -> Context:
+        """Makes the context of a call."""
+        return Context(self.peer, metadata, deadline, self.identity, self.certificate)
+
+    def give_context(self) -> Context:
+        """Gives the context of those calls to one that goes on beyond this turn of the loop."""
+        given = self.context
+        self.context = self.make_context(None, None)
+        return given
 
     def drain(self) -> None:
         """The server is leaving: what runs ends, then the connection."""
@@ -130,8 +156,12 @@ class Connection(asyncio.Protocol):
         self.since = monotonic()
         self.receive_again()
         if self.transport.can_write_eof():
-            self.transport.write_eof()
-            self.serving.loop.call_later(linger, self.transport.close)
+            try:
+                self.transport.write_eof()
+            except OSError:  # the client has gone meanwhile
+                self.transport.abort()
+            else:
+                self.serving.loop.call_later(linger, self.transport.close)
         else:
             self.transport.close()
 
@@ -141,7 +171,4 @@ def _peer(transport: asyncio.BaseTransport) -> str:
     if sock is None or sock.family == socket.AF_UNIX:
         return "a Unix socket"
     where = transport.get_extra_info("peername")
-    if not where:
-        return "a client that has gone"
-    host = f"[{where[0]}]" if ":" in where[0] else where[0]
-    return f"{host}:{where[1]}"
+    return peer_of(where) if where else "a client that has gone"

@@ -11,7 +11,7 @@ import enum
 import inspect
 import typing
 
-from rpcgen.runtime.dispatch import Dispatcher, Replies
+from rpcgen.runtime.dispatch import Dispatcher, Health, Replies, intercepted
 from rpcgen.runtime.errors import DecodeError, FaultCode
 from rpcgen.runtime.handlers import is_inline
 from rpcgen.runtime.wire.plain import encode_fault
@@ -21,11 +21,19 @@ if typing.TYPE_CHECKING:
 
     from rpcgen.runtime.dispatch import Answer, Protocol
     from rpcgen.runtime.handlers import Handler
+    from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.stubs import ServerStub
     from rpcgen.runtime.wire.codec import Data
     from rpcgen.runtime.wire.limits import Limits
 
     Reply: typing.TypeAlias = "bytes | collections.abc.Awaitable[object]"
+    InThread: typing.TypeAlias = collections.abc.Callable[
+        [Handler, collections.abc.Sequence[object]], collections.abc.Awaitable[object]
+    ]
+
+
+async def _nowhere(handler: Handler, args: collections.abc.Sequence[object]) -> object:
+    raise RuntimeError("the server does not serve")
 
 
 class How(enum.Enum):
@@ -54,20 +62,27 @@ class Method:
         handler: Called with the arguments.
         how: Where.
         answer: Does all of it, from the arguments' block to the reply, for INLINE.
+        replies: What the handler came to.
         limits: Of arguments and results.
     """
 
     __slots__ = ("_codec", "_limits", "answer", "handler", "how", "is_oneway", "name", "replies")
 
     def __init__(
-        self, protocol: Protocol, handler: Handler, how: How, answer: Answer | None, limits: Limits
+        self,
+        protocol: Protocol,
+        handler: Handler,
+        how: How,
+        answer: Answer | None,
+        replies: Replies,
+        limits: Limits,
     ) -> None:
         self.name = protocol.name
         self.handler = handler
         self.how = how
         self.answer = answer
         self.is_oneway = protocol.oneway
-        self.replies = AsyncReplies(protocol, limits)
+        self.replies = replies
         self._codec = protocol.codec()
         self._limits = limits
 
@@ -97,16 +112,24 @@ class AsyncDispatcher(Dispatcher):
     Args:
         stubs: What it serves.
         limits: For arguments and results.
+        interceptors: Around every handler, that of ``rpc.health`` excepted; the first is the outermost.
         inline: All plain functions run in the event loop.
     """
 
     def __init__(
-        self, stubs: collections.abc.Sequence[ServerStub], limits: Limits, *, inline: bool = False
+        self,
+        stubs: collections.abc.Sequence[ServerStub],
+        limits: Limits,
+        interceptors: collections.abc.Sequence[Interceptor] = (),
+        *,
+        inline: bool = False,
     ) -> None:
         self._inline = inline
         super().__init__(stubs, limits)
+        self.in_thread: InThread = _nowhere
+        """Calls a plain function in a thread; set by who has some."""
         self.methods = {
-            name: Method(protocol, handler, self._how(protocol, handler), self.answers.get(name), limits)
+            name: self._method(protocol, handler, tuple(interceptors))
             for name, (protocol, handler) in self._found.items()
         }
         """Wire name → method."""
@@ -114,6 +137,27 @@ class AsyncDispatcher(Dispatcher):
     def unknown(self, name: str) -> bytes:
         """Gives the reply to a call of a method that there is not."""
         return encode_fault(FaultCode.UNKNOWN_METHOD, self._unknown(name))
+
+    def _method(self, protocol: Protocol, handler: Handler, interceptors: tuple[Interceptor, ...]) -> Method:
+        how = self._how(protocol, handler)
+        if not interceptors or protocol is Health:
+            return Method(
+                protocol,
+                handler,
+                how,
+                self.answers.get(protocol.name),
+                AsyncReplies(protocol, self._limits),
+                self._limits,
+            )
+
+        # Interceptors may have to wait: they run in a task, whichever way their method does.
+        async def proceed(*args: object) -> object:
+            value = (await self.in_thread(handler, args)) if how is How.THREAD else handler(*args)
+            return (await value) if inspect.isawaitable(value) else value
+
+        inside = intercepted(protocol, proceed, interceptors)
+        replies = AsyncReplies(protocol, self._limits, is_intercepted=True)
+        return Method(protocol, inside, How.TASK, None, replies, self._limits)
 
     def _check(self, stub: ServerStub) -> None:
         pass  # coroutine functions are welcome

@@ -16,15 +16,16 @@ from rpcgen.runtime.aio.connection import Connection
 from rpcgen.runtime.aio.dispatch import How
 from rpcgen.runtime.aio.filling import Filling
 from rpcgen.runtime.aio.running import Call
-from rpcgen.runtime.contexts import Context, current_call
-from rpcgen.runtime.errors import FaultCode
+from rpcgen.runtime.contexts import current_call
+from rpcgen.runtime.errors import EncodeError, FaultCode
 from rpcgen.runtime.options import current_deadline
-from rpcgen.runtime.wire.events import CALL, CANCEL, ENDED, GOAWAY
+from rpcgen.runtime.wire.events import CALL, CANCEL, ENDED, GOAWAY, HELLO
 from rpcgen.runtime.wire.server import ServerSession
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.aio.dispatch import Method, Reply
     from rpcgen.runtime.aio.serving import Serving
+    from rpcgen.runtime.contexts import Context
     from rpcgen.runtime.wire.events import CallReceived, Event
 
 _log = logging.getLogger("rpcgen")
@@ -107,15 +108,20 @@ class FramedConnection(Connection):
         return self._stuck_since is not None or len(self._calls) >= self.serving.connection_calls
 
     def _heed_rare(self, event: Event) -> None:
-        if event[0] == CANCEL:
+        if event[0] == HELLO:
+            self.introduce(self.session.identity)
+            self.enter()
+        elif event[0] == CANCEL:
             call = self._calls.get(event[1])
             if call is not None:
                 call.cancel()
         elif event[0] == GOAWAY:
             self._part_if_finished()
         elif event[0] == ENDED:
-            if event[1] is not None:
-                _log.warning("closed the connection of %s: %s", self.peer, event[1].problem)
+            error = event[1]
+            if error is not None:
+                cause = error.__cause__
+                _log.warning("closed the connection of %s: %s", self.peer, error.problem, exc_info=cause)
             for call in list(self._calls.values()):
                 call.wants_reply = False
                 call.cancel()
@@ -151,11 +157,17 @@ class FramedConnection(Connection):
             assert method.answer is not None
             reply: Reply = method.answer(block)
             if isinstance(reply, bytes):
-                if not no_reply:
+                context = self.context
+                if context.reply is not None:
+                    if not no_reply:
+                        self._send_with(call_id, reply, method, context)
+                    context.reply = None
+                elif not no_reply:
                     self._send(call_id, reply)
             else:
-                call = self._call(call_id, method, self.context, no_reply)
+                call = self._call(call_id, method, self.give_context(), no_reply)
                 self.serving.runner.await_result(call, reply)
+                self.enter()
             return
         self._start_rare(event, method)
 
@@ -178,7 +190,7 @@ class FramedConnection(Connection):
         if method.is_oneway and not no_reply:
             self._send(call_id, method.receipt())
             no_reply = True
-        context = Context(self.peer, metadata, deadline)
+        context = self.make_context(metadata, deadline)
         if method.how is not How.INLINE:
             self.serving.runner.start(self._call(call_id, method, context, no_reply), args)
             return
@@ -191,14 +203,12 @@ class FramedConnection(Connection):
         if not isinstance(reply, bytes):
             self.serving.runner.await_result(self._call(call_id, method, context, no_reply), reply)
         elif not no_reply:
-            self._send(call_id, reply)
+            self._send_with(call_id, reply, method, context)
 
     def _call(self, call_id: int, method: Method, context: Context, no_reply: bool) -> Call:
         if no_reply:
             self._unasked -= 1
             call_id = self._unasked
-        if context is self.context:
-            context = Context(self.peer)
         made = self._calls[call_id] = Call(self, call_id, method, context, not no_reply)
         return made
 
@@ -207,7 +217,10 @@ class FramedConnection(Connection):
             self.session.send_fault(call_id, code, problem)
 
     def answer(self, call: Call, reply: bytes) -> None:
-        self._send(call.number, reply)
+        if call.context.reply is None:
+            self._send(call.number, reply)
+        else:
+            self._send_with(call.number, reply, call.method, call.context)
         self._go_on_soon()
 
     def ended(self, call: Call) -> None:
@@ -231,6 +244,14 @@ class FramedConnection(Connection):
     def _send(self, call_id: int, reply: bytes) -> None:
         self.session.send_reply(call_id, reply)
         self._made += len(reply)
+
+    def _send_with(self, call_id: int, reply: bytes, method: Method, context: Context) -> None:
+        """Sends a reply with the metadata that its handler has left."""
+        try:
+            self.session.send_reply(call_id, reply, context.reply)
+            self._made += len(reply)
+        except EncodeError as error:
+            self._send(call_id, method.replies.failed(error))
 
     def _flush(self) -> None:
         self._made = 0

@@ -27,10 +27,7 @@ class Opening(Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._has_room = self.serving.joined(self)
-        if self.serving.is_crowded:
-            self.transport.abort()
-
-        elif self.serving.phase is not Phase.SERVING:
+        if self.serving.phase is not Phase.SERVING:
             self.drain()
 
     def data_received(self, data: bytes) -> None:
@@ -46,6 +43,8 @@ class Opening(Connection):
             made.refuse(f"over {self.serving.limits.connections} connections; the call has not run", data)
         elif self.serving.phase is not Phase.SERVING:
             made.refuse("the server is closing; the call has not run", data)
+        elif isinstance(made, PlainConnection) and not self.serving.takes_plain:
+            made.turn_away()
         else:
             made.data_received(data)
 

@@ -13,13 +13,16 @@ from rpcgen.runtime.aio.connection import Connection
 from rpcgen.runtime.aio.dispatch import How
 from rpcgen.runtime.aio.running import Call
 from rpcgen.runtime.aio.serving import QUIET, Phase
-from rpcgen.runtime.contexts import Context
 from rpcgen.runtime.errors import FaultCode, ProtocolError
+from rpcgen.runtime.transport import PLAIN_REFUSED
 from rpcgen.runtime.wire.plain import CallReader, encode_fault
 
 if typing.TYPE_CHECKING:
+    import collections.abc
+
     from rpcgen.runtime.aio.dispatch import Reply
     from rpcgen.runtime.aio.serving import Serving
+    from rpcgen.runtime.contexts import Context
     from rpcgen.runtime.wire.codec import Data
 
 _log = logging.getLogger("rpcgen")
@@ -52,7 +55,7 @@ class PlainConnection(Connection):
 
     def eof_received(self) -> bool | None:
         # A client may end its half and wait for what it has asked for.
-        if self._running is None:
+        if self._running is None or not self.transport.can_write_eof():
             return None
         self.pause()
         return True
@@ -92,9 +95,10 @@ class PlainConnection(Connection):
             reply: Reply = method.answer(block)
             if isinstance(reply, bytes):
                 self._write(reply)
+                if self.context.reply is not None:
+                    self._drop_metadata(self.context)
             else:
-                self._running = Call(self, 0, method, Context(self.peer), True)
-                serving.runner.await_result(self._running, reply)
+                self._run_on(Call(self, 0, method, self.give_context(), True), reply)
             return
         if serving.runner.is_full:
             self._write(encode_fault(FaultCode.UNAVAILABLE, "the server is busy; the call was not started"))
@@ -108,14 +112,24 @@ class PlainConnection(Connection):
         if method.how is How.INLINE:
             reply = method.call(args)
             if not isinstance(reply, bytes):
-                self._running = Call(self, 0, method, Context(self.peer), False)
-                serving.runner.await_result(self._running, reply)
+                self._run_on(Call(self, 0, method, self.give_context(), False), reply)
             return
-        self._running = Call(self, 0, method, Context(self.peer), not method.is_oneway)
+        self._running = Call(self, 0, method, self.make_context(None, None), not method.is_oneway)
         serving.runner.start(self._running, args)
+
+    def _run_on(self, call: Call, result: collections.abc.Awaitable[object]) -> None:
+        self._running = call
+        self.serving.runner.await_result(call, result)
+        self.enter()
 
     def answer(self, call: Call, reply: bytes) -> None:
         self._write(reply)
+        if call.context.reply is not None:
+            self._drop_metadata(call.context)
+
+    def _drop_metadata(self, context: Context) -> None:
+        context.reply = None
+        _log.debug("dropped a reply's metadata: %s speaks plain messages, which carry none", self.peer)
 
     def ended(self, call: Call) -> None:
         self._running = None
@@ -158,6 +172,11 @@ class PlainConnection(Connection):
     def refuse(self, problem: str, data: bytes) -> None:
         """Tells a client that its call is not started, and ends; what it has said is not looked at."""
         self._say_last(FaultCode.UNAVAILABLE, problem)
+
+    def turn_away(self) -> None:
+        """Tells a client that it must speak frames, and ends."""
+        _log.warning("closed the connection of %s: it speaks plain messages, without credentials", self.peer)
+        self._say_last(FaultCode.UNAUTHENTICATED, PLAIN_REFUSED)
 
     def _say_last(self, code: FaultCode, problem: str) -> None:
         self._write(encode_fault(code, problem))

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import threading
 import typing
 from time import monotonic
 
 from rpcgen.runtime.aio.dispatch import How
 from rpcgen.runtime.contexts import Context, current_call
-from rpcgen.runtime.errors import DeadlineExceeded, FaultCode
+from rpcgen.runtime.dispatch import OUT_OF_TIME
+from rpcgen.runtime.errors import FaultCode
 from rpcgen.runtime.options import current_deadline
 from rpcgen.runtime.sync.workers import Workers
 from rpcgen.runtime.wire.plain import encode_fault
@@ -23,8 +25,6 @@ if typing.TYPE_CHECKING:
     import collections.abc
 
     from rpcgen.runtime.aio.dispatch import Method, Reply
-
-_OUT_OF_TIME = encode_fault(FaultCode.DEADLINE_EXCEEDED, "the call's time was up before its handler was done")
 
 
 class Answering(typing.Protocol):
@@ -76,6 +76,20 @@ class Call:
         """The task has taken its first step."""
         self.timer: asyncio.TimerHandle | None = None
 
+    def work(self) -> None:
+        """Calls a plain function, in a thread."""
+        if self.context.cancelled:
+            self.reply = encode_fault(FaultCode.CANCELLED, "the call was cancelled before it was started")
+            return
+        tokens = current_call.set(self.context), current_deadline.set(self.context.deadline)
+        try:
+            self.reply = self.method.call(self.args)
+        except KeyboardInterrupt:
+            self.reply = encode_fault(FaultCode.INTERNAL, f"{self.method.name} was interrupted")
+        finally:
+            current_call.reset(tokens[0])
+            current_deadline.reset(tokens[1])
+
     def cancel(self) -> None:
         """Tells the handler that nobody waits for it; how it ends is still told."""
         self.context.cancelled = True
@@ -88,8 +102,56 @@ class Call:
         self.timer = None
         if self.wants_reply:
             self.wants_reply = False
-            self.connection.answer(self, _OUT_OF_TIME)
+            self.connection.answer(self, OUT_OF_TIME)
         self.cancel()
+
+
+class Errand:
+    """A plain function that a thread calls for a task.
+
+    Args:
+        handler: The function.
+        args: For it.
+        future: Where its result goes.
+    """
+
+    __slots__ = ("_args", "_context", "_error", "_handler", "_value", "future")
+
+    def __init__(
+        self,
+        handler: collections.abc.Callable[..., object],
+        args: collections.abc.Sequence[object],
+        future: asyncio.Future[object],
+    ) -> None:
+        self._handler = handler
+        self._args = args
+        self.future = future
+        self._context = contextvars.copy_context()
+        self._value: object = None
+        self._error: BaseException | None = None
+
+    def work(self) -> None:
+        """Calls the function, in a thread."""
+        if self.future.cancelled():
+            return
+        try:
+            self._value = self._context.run(self._handler, *self._args)
+        except (KeyboardInterrupt, StopIteration) as error:
+            # The one is not this thread's, the other nothing that a task may end in.
+            self._error = RuntimeError(f"the handler raised {type(error).__name__}")
+            self._error.__cause__ = error
+        except BaseException as error:
+            self._error = error
+
+    def tell(self) -> None:
+        """Tells the task, in the loop."""
+        if self.future.cancelled():
+            return
+        if self._error is None:
+            self.future.set_result(self._value)
+        else:
+            self.future.set_exception(self._error)
+            self._error = None
 
 
 class Runner:
@@ -105,15 +167,25 @@ class Runner:
         self._loop = asyncio.get_running_loop()
         self._max_calls = max_calls
         self.calls: set[Call] = set()
-        self._workers: Workers[Call] = Workers(max_workers, name, self._work)
+        self._errands: set[Errand] = set()
+        """That threads have, though nobody may wait for them any more."""
+        self._workers: Workers[Call | Errand] = Workers(max_workers, name, self._work)
         self._lock = threading.Lock()
-        self._done: list[Call] = []
+        self._done: list[Call | Errand] = []
         """Of the threads, not told yet."""
 
     @property
     def is_full(self) -> bool:
         """Whether no more calls can be started."""
-        return len(self.calls) >= self._max_calls
+        calls = len(self.calls)
+        if self._errands:
+            calls += sum(errand.future.cancelled() for errand in self._errands)
+        return calls >= self._max_calls
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs."""
+        return not self.calls and not self._errands
 
     def runs(self, task: asyncio.Task[typing.Any] | None) -> bool:
         """Whether a task is a call's."""
@@ -136,6 +208,18 @@ class Runner:
         self.calls.add(call)
         call.task = self._loop.create_task(self._run(call, result))
 
+    async def in_thread(
+        self, handler: collections.abc.Callable[..., object], args: collections.abc.Sequence[object]
+    ) -> object:
+        """Calls a plain function in a thread, for a task; gives its result.
+
+        If the task is cancelled meanwhile, the function goes on.
+        """
+        errand = Errand(handler, args, self._loop.create_future())
+        self._errands.add(errand)
+        self._workers.hand(errand)
+        return await errand.future
+
     async def _run(self, call: Call, result: collections.abc.Awaitable[object] | None) -> None:
         method, context = call.method, call.context
         current_call.set(context)
@@ -147,9 +231,6 @@ class Runner:
             value = await (method.handler(*call.args) if result is None else result)
         except asyncio.CancelledError as error:
             reply = self._cancelled(call, error)
-        except DeadlineExceeded as error:
-            is_own = context.deadline is not None and monotonic() >= context.deadline
-            reply = _OUT_OF_TIME if is_own else method.replies.failed(error)
         except BaseException as error:
             reply = method.replies.failed(error)
         else:
@@ -161,22 +242,11 @@ class Runner:
             return encode_fault(FaultCode.CANCELLED, "the call was cancelled")
         return call.method.replies.failed(error)  # by the handler itself, or by what it awaited
 
-    def _work(self, call: Call) -> None:
-        """Calls a plain function, in a thread."""
-        if call.context.cancelled:
-            call.reply = encode_fault(FaultCode.CANCELLED, "the call was cancelled before it was started")
-        else:
-            tokens = current_call.set(call.context), current_deadline.set(call.context.deadline)
-            try:
-                call.reply = call.method.call(call.args)
-            except KeyboardInterrupt:
-                call.reply = encode_fault(FaultCode.INTERNAL, f"{call.method.name} was interrupted")
-            finally:
-                current_call.reset(tokens[0])
-                current_deadline.reset(tokens[1])
+    def _work(self, item: Call | Errand) -> None:
+        item.work()
         with self._lock:
             is_first = not self._done
-            self._done.append(call)
+            self._done.append(item)
         if is_first:
             with contextlib.suppress(RuntimeError):  # the loop was closed while the handler ran
                 self._loop.call_soon_threadsafe(self._tell)
@@ -184,11 +254,14 @@ class Runner:
     def _tell(self) -> None:
         with self._lock:
             done, self._done = self._done, []
-        for call in done:
-            if isinstance(call.reply, bytes):
-                self._end(call, call.reply)
+        for item in done:
+            if isinstance(item, Errand):
+                self._errands.discard(item)
+                item.tell()
+            elif isinstance(item.reply, bytes):
+                self._end(item, item.reply)
             else:
-                self.await_result(call, call.reply)
+                self.await_result(item, item.reply)
 
     def _end(self, call: Call, reply: bytes) -> None:
         self.calls.discard(call)
@@ -207,4 +280,4 @@ class Runner:
         tasks = [call.task for call in self.calls if call.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)
-        self._workers.stop(0.0 if self.calls else 1.0)
+        self._workers.stop(1.0 if self.is_idle else 0.0)

@@ -9,23 +9,14 @@ clients import generated modules: what serving needs is loaded when a server is 
 from __future__ import annotations
 
 import contextlib
-import enum
+import os
 import typing
 
-from rpcgen.runtime.address import Address
-from rpcgen.runtime.sync.announcing import (
-    ANNOUNCED,
-    PATIENCE,
-    announced_by,
-    check_stubs,
-    draining,
-    introduction,
-)
-from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
+from rpcgen.runtime.sync.announcing import PATIENCE
+from rpcgen.runtime.sync.bound import Bound, State, settings
 
 if typing.TYPE_CHECKING:
     import asyncio
-    import socket
     import types
 
     from rpcgen.runtime.aio.options import AsyncServerOptions
@@ -34,14 +25,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.stubs import ServerStub
 
 
-class _State(enum.Enum):
-    NEW = "is not bound"
-    BOUND = "is bound"
-    SERVING = "serves already"
-    CLOSED = "is closed"
-
-
-class AsyncServer:
+class AsyncServer(Bound):
     """Serves many connections in one event loop, framed and plain ones on one port.
 
     Any stubs, of several files too, on one address::
@@ -90,66 +74,20 @@ class AsyncServer:
     ) -> None:
         from rpcgen.runtime.aio.dispatch import AsyncDispatcher
 
-        self._wanted = Address.of(host, port)
-        check_stubs(stubs)
-        self._limits = options.pop("limits", DEFAULT_LIMITS)
-        self._backlog = options.pop("backlog", 1024)
-        self._grace = options.pop("grace", 10.0)
-        self._name = options.pop("name", "rpcgen")
         inline = options.pop("inline", False)
         self._max_workers = _at_least_one("max_workers", options.pop("max_workers", 64))
         self._connection_calls = _at_least_one("connection_calls", options.pop("connection_calls", 1000))
         self._max_calls = _at_least_one("max_calls", options.pop("max_calls", 10_000))
-        announced = {name: options.pop(name) for name in ANNOUNCED if name in options}  # type: ignore[misc]
-        drain = options.pop("drain", None)
-        if options:
-            raise TypeError(f"{type(self).__name__} has no option {', '.join(options)}")
-        self._dispatcher = AsyncDispatcher(stubs, self._limits, inline=inline)
-        self._stubs = stubs
-        self._announcement = announced_by(stubs, announced)
-        self._drain = draining(drain, self._announcement)
-        self._state = _State.NEW
-        self._listener: socket.socket | None = None
-        self._file_id: tuple[int, int] | None = None
-        self._address: Address | None = None
+        # How many calls run at once is decided here: those that must wait are not refused by the session.
+        self._settings = settings(type(self).__name__, stubs, dict(options), calls=2**31)
+        super().__init__(host, port, stubs, self._settings.backlog)
+        self._dispatcher = AsyncDispatcher(
+            stubs, self._settings.limits, self._settings.interceptors, inline=inline
+        )
         self._serving: Serving | None = None
         self._stopping: asyncio.Task[bool] | None = None
         self._hurry: asyncio.Event | None = None
         """Set when those who wait are to be closed at once."""
-
-    @property
-    def address(self) -> Address:
-        """Where it listens, with the port that it really has. Known once it is bound.
-
-        Raises:
-            RuntimeError: It is not bound yet.
-        """
-        if self._address is None:
-            raise RuntimeError("the server is not bound yet: call bind(), start() or serve() first")
-        return self._address
-
-    @property
-    def port(self) -> int:
-        """The port of ``address``; 0 for a Unix socket."""
-        return self.address.port
-
-    def bind(self) -> Address:
-        """Begins to listen; calls are answered from ``start`` or ``serve`` on. Again is harmless.
-
-        Raises:
-            OSError: The address is in use or not this machine's; the message names it.
-            RuntimeError: The server is closed.
-        """
-        from rpcgen.runtime.sync.listen import address_of, file_id, listen
-
-        if self._state is _State.CLOSED:
-            raise RuntimeError("the server is closed: make another")
-        if self._state is _State.NEW:
-            self._listener = listen(self._wanted, self._backlog)
-            self._address = address_of(self._listener)
-            self._file_id = file_id(self._address.path) if self._address.path else None
-            self._state = _State.BOUND
-        return self.address
 
     async def start(self) -> typing.Self:
         """Serves in the running event loop from now on; ``async with server: …`` does so, too.
@@ -166,23 +104,23 @@ class AsyncServer:
         from rpcgen.runtime.aio.serving import Serving
 
         self.bind()
-        if self._state is not _State.BOUND or self._listener is None:
+        if self._state is not State.BOUND or self._listener is None:
             raise RuntimeError(f"the server {self._state.value}")
-        self._state = _State.SERVING
+        self._state = State.SERVING
         self._hurry = asyncio.Event()
         self._serving = Serving(
             self._dispatcher,
-            self._limits,
+            self._settings,
+            self._share,
             max_workers=self._max_workers,
             connection_calls=self._connection_calls,
             max_calls=self._max_calls,
-            name=self._name,
         )
         try:
-            await self._serving.start(self._listener, self._backlog)
+            self._serving.start(self._listener)
             self._announce()
-            if self._announcement is not None:
-                await asyncio.to_thread(self._announcement.wait, PATIENCE)
+            if self._settings.announcement is not None:
+                await asyncio.to_thread(self._settings.announcement.wait, PATIENCE)
         except BaseException:
             await self.close()
             raise
@@ -199,7 +137,7 @@ class AsyncServer:
         """
         from rpcgen.runtime.aio.signals import heeding_signals
 
-        if self._state is not _State.SERVING:
+        if self._state is not State.SERVING:
             await self.start()
         assert self._serving is not None
         with heeding_signals(self._heed_signal):
@@ -208,7 +146,7 @@ class AsyncServer:
             finally:
                 if self._stopping is None:
                     await self.close()
-        await self._stop(self._grace)
+        await self._stop(self._settings.grace)
 
     def run(self) -> None:
         """Serves from a plain program: ``serve`` in an event loop of its own, uvloop's where that is installed.
@@ -253,7 +191,7 @@ class AsyncServer:
         error: BaseException | None,
         traceback: types.TracebackType | None,
     ) -> None:
-        await self.shutdown(self._grace)
+        await self.shutdown(self._settings.grace)
 
     def _stop(self, grace: float) -> asyncio.Task[bool]:
         """Begins to stop, once; in a hurry if there is no grace any more."""
@@ -266,31 +204,28 @@ class AsyncServer:
         return self._stopping
 
     def _heed_signal(self, is_first: bool) -> None:
-        self._stop(self._grace if is_first else 0.0)
+        self._stop(self._settings.grace if is_first else 0.0)
 
     async def _end(self, grace: float) -> bool:
         import asyncio
 
         self._dispatcher.serving = False
-        self._state = _State.CLOSED
+        self._state = State.CLOSED
+        announcement = self._settings.announcement
         in_time = True
-        if self._announcement is not None:
-            await self._withdraw(self._announcement)
+        if announcement is not None:
+            await self._withdraw(announcement)
         if self._serving is not None and self._hurry is not None:
             hurry = self._hurry
             if not grace:
                 hurry.set()
-            elif self._drain:
+            elif self._settings.drain:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(hurry.wait(), self._drain)
+                    await asyncio.wait_for(hurry.wait(), self._settings.drain)
             in_time = await self._serving.drain(grace, hurry)
-        if self._announcement is not None:
-            await asyncio.to_thread(self._announcement.close)
-        if self._listener is not None:
-            from rpcgen.runtime.sync.listen import remove_file
-
-            self._listener.close()
-            remove_file(self.address.path, self._file_id)
+        if announcement is not None:
+            await asyncio.to_thread(announcement.close)
+        self.unbind()
         if self._serving is not None:
             self._serving.closed.set()
         return in_time
@@ -309,14 +244,13 @@ class AsyncServer:
     def _announce(self) -> None:
         import logging
 
-        intro = introduction(self._stubs, self.address)
-        if self._announcement is None:
+        intro, announcement = self.intro(), self._settings.announcement
+        if self._share is not None:
+            logging.getLogger("rpcgen").debug("%s in process %d", intro, os.getpid())
+        elif announcement is None:
             logging.getLogger("rpcgen").info("%s, registered nowhere", intro)
         else:
-            self._announcement.announce(self.address, intro, self._name)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} at {self._address or self._wanted}, {self._state.name.lower()}>"
+            announcement.announce(self.address, intro, self._settings.name)
 
 
 def _at_least_one(name: str, number: int) -> int:

@@ -11,24 +11,24 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-import socket
 import typing
 from time import monotonic
 
+from rpcgen.runtime.aio.entering import Entrance
 from rpcgen.runtime.aio.running import Runner
 
 if typing.TYPE_CHECKING:
+    import socket
+
     from rpcgen.runtime.aio.connection import Connection
     from rpcgen.runtime.aio.dispatch import AsyncDispatcher
-    from rpcgen.runtime.wire.limits import Limits
+    from rpcgen.runtime.sync.bound import Settings
+    from rpcgen.runtime.sync.sharing import Share
 
 _log = logging.getLogger("rpcgen")
 
 QUIET = 0.05
 """Seconds without a call after which a draining server ends a plain connection, and again until it closes it."""
-
-REFUSED = 256
-"""Connections beyond the limit that may be there to be told so; more are closed without a word."""
 
 
 class Phase(enum.Enum):
@@ -44,36 +44,37 @@ class Serving:
 
     Args:
         dispatcher: Whose methods are called.
-        limits: Of messages and connections.
+        settings: Of the server.
+        share: In accepting, with other processes.
         max_workers: Threads for plain functions.
         connection_calls: That run at once on a connection.
         max_calls: That run at once.
-        name: Of the threads.
     """
 
     def __init__(
         self,
         dispatcher: AsyncDispatcher,
-        limits: Limits,
+        settings: Settings,
+        share: Share | None,
         *,
         max_workers: int,
         connection_calls: int,
         max_calls: int,
-        name: str,
     ) -> None:
-        from rpcgen.runtime.wire.hello import Terms
-
         self.loop = asyncio.get_running_loop()
         self.dispatcher = dispatcher
         self.methods = dispatcher.methods
-        self.limits = limits
+        self.limits = limits = settings.limits
         self.connection_calls = connection_calls
-        # How many calls run at once is decided here: those that must wait are not refused by the session.
-        self.terms = Terms(limits, calls=2**31)
-        self.runner = Runner(max_workers, max_calls, name)
+        self.terms = settings.transport.terms
+        self.takes_plain = settings.transport.takes_plain
+        self.runner = Runner(max_workers, max_calls, settings.name)
+        dispatcher.in_thread = self.runner.in_thread
         self.phase = Phase.SERVING
         self._connections: set[Connection] = set()
-        self._listener: asyncio.Server | None = None
+        self._tls = settings.transport.tls
+        self._share = share
+        self._entrance: Entrance | None = None
         self._empty = asyncio.Event()
         self._empty.set()
         self.closed = asyncio.Event()
@@ -82,26 +83,26 @@ class Serving:
         self._interval = max(0.01, min(1.0, shortest / 4))
         self._look = self.loop.call_later(self._interval, self._look_around)
 
-    async def start(self, listener: socket.socket, backlog: int) -> None:
+    def start(self, listener: socket.socket) -> None:
         """Accepts connections from now on."""
         from rpcgen.runtime.aio.opening import Opening
 
-        if listener.family == socket.AF_UNIX:
-            made = await self.loop.create_unix_server(lambda: Opening(self), sock=listener, backlog=backlog)
-        else:
-            made = await self.loop.create_server(lambda: Opening(self), sock=listener, backlog=backlog)
-        self._listener = made
+        self._entrance = Entrance(
+            listener,
+            self._share,
+            lambda: Opening(self),
+            self._connections.__len__,
+            most=self.limits.connections,
+            tls=self._tls,
+            patience=self.limits.receive_time,
+        )
+        self._entrance.open()
 
     def joined(self, connection: Connection) -> bool:
         """Takes a new connection in; says whether there is room for it."""
         self._connections.add(connection)
         self._empty.clear()
         return len(self._connections) <= self.limits.connections
-
-    @property
-    def is_crowded(self) -> bool:
-        """Whether there are so many connections that more are not even told why they are closed."""
-        return len(self._connections) > self.limits.connections + REFUSED
 
     def replaced(self, old: Connection, new: Connection) -> None:
         """A connection has turned out to be of this kind."""
@@ -111,6 +112,8 @@ class Serving:
     def left(self, connection: Connection) -> None:
         """A connection is closed."""
         self._connections.discard(connection)
+        if self._entrance is not None:
+            self._entrance.count()
         if not self._connections:
             self._empty.set()
 
@@ -123,20 +126,16 @@ class Serving:
         """
         end = monotonic() + grace
         self.phase = Phase.DRAINING
-        # Whoever waits to be accepted is: closing the listener would reset him.
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
-        if self._listener is not None:
-            self._listener.close()
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
+        if self._entrance is not None:
+            self._entrance.close()
+            await self._entrance.settle()
         for connection in list(self._connections):
             connection.drain()
         waits = [self.loop.create_task(event.wait()) for event in (self._empty, hurry)]
         await asyncio.wait(waits, timeout=max(0.0, end - monotonic()), return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
-        in_time = not self._connections and not self.runner.calls
+        in_time = not self._connections and self.runner.is_idle
         self.phase = Phase.CLOSED
         for connection in list(self._connections):
             connection.break_off()
@@ -154,7 +153,3 @@ class Serving:
                     _log.warning("closed the connection of %s: %s", connection.peer, problem)
                 connection.dismiss(problem)
         self._look = self.loop.call_later(self._interval, self._look_around)
-
-
-_TURNS = 3
-"""Of the loop, in which a connection is accepted and made."""
