@@ -214,7 +214,7 @@ class ClientSession(ClientFlow, Session):
         limit = self.terms.limits.message
         if len(reply) > limit:
             too_much = f"a reply of {len(reply)} bytes; the limit is {limit}"
-        if not reply or not reply[0]:
+        if not too_much and (not reply or not reply[0]):
             raise ProtocolError(f"a REPLY to call {call_id} that is none: of kind 0, or empty")
         caller = self._answered(call_id)
         if caller is _CANCELLED:
@@ -231,10 +231,10 @@ class ClientSession(ClientFlow, Session):
             self._take_last_word(flags, payload, events)
             return
         content, metadata, too_much = self._content(flags, payload)
-        fault = decode_fault(content)
+        error = ProtocolError(too_much) if too_much else decode_fault(content)
         caller = self._answered(call_id)
         if caller is not _CANCELLED:
-            events.append((FAULT, caller, fault, None if too_much else metadata))
+            events.append((FAULT, caller, error, metadata))
 
     def _answered(self, call_id: int) -> typing.Any:
         caller = self._calls.pop(call_id, _NONE)

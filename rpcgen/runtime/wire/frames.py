@@ -123,13 +123,15 @@ def encode_metadata(metadata: Metadata, limit: int) -> bytes:
     return data
 
 
-def decode_metadata(payload: Buffer) -> tuple[dict[str, bytes], int]:
+def decode_metadata(payload: Buffer, limit: int) -> tuple[dict[str, bytes], int]:
     """Reads the metadata at the beginning of a payload; gives it and where it ends.
+
+    Metadata above the limit is not read to its end: what is given then is a part, and a place above the limit.
 
     Raises:
         ProtocolError: The bytes are none.
     """
-    return decode_map(payload, 0, "metadata")
+    return decode_map(payload, 0, "metadata", limit)
 
 
 def encode_fault(
@@ -206,8 +208,8 @@ def encode_map(entries: Metadata) -> bytes:
     return b"".join(pieces)
 
 
-def decode_map(payload: Buffer, pos: int, what: str) -> tuple[dict[str, bytes], int]:
-    """Reads such a map at a place; gives it and where it ends."""
+def decode_map(payload: Buffer, pos: int, what: str, limit: int = LAST_ID) -> tuple[dict[str, bytes], int]:
+    """Reads such a map at a place, up to a limit; gives it and where it ends."""
     count = number(payload, pos, what)
     pos += 4
     # An entry takes 8 bytes at least: the two lengths.
@@ -219,6 +221,8 @@ def decode_map(payload: Buffer, pos: int, what: str) -> tuple[dict[str, bytes], 
         if key in found:
             raise ProtocolError(f"{what}: {key!r:.80} is repeated")
         begin, pos = _sized(payload, pos, what)
+        if pos > limit:
+            break
         found[key] = bytes(payload[begin:pos])
     return found, pos
 

@@ -35,6 +35,9 @@ if typing.TYPE_CHECKING:
 _PROPERTIES, _COMPRESSIONS, _LARGEST, _CREDENTIALS = 1, 2, 3, 4
 """The tags of its fields. They are read and written here, so that a client need not load all of the codec."""
 
+MOST = 100
+"""Properties and compressions, each, that are taken from a peer: what it says of itself is kept as long as it stays."""
+
 PAYS = 1024
 """Bytes from which a payload is compressed; smaller ones fit a packet or two anyway."""
 
@@ -65,6 +68,8 @@ def encode_hello(hello: Hello) -> bytes:
     Raises:
         ValueError: It does not fit into a frame that every peer accepts, or a value does not fit its type.
     """
+    if len(hello.properties) > MOST:
+        raise ValueError(f"{len(hello.properties)} properties in HELLO; peers take {MOST}")
     try:
         payload = b"".join(_fields(hello))
     except (UnicodeEncodeError, struct.error) as error:
@@ -88,6 +93,7 @@ def decode_hello(payload: Buffer) -> Hello:
             raise ProtocolError(f"HELLO: tag {tag} after {last}; tags ascend from 1")
         pos, last = pos + 1, tag
         if tag == _PROPERTIES:
+            _check_count(data, pos, "properties")
             found, pos = decode_map(data, pos, "HELLO's properties")
             try:
                 hello = hello._replace(properties={key: value.decode() for key, value in found.items()})
@@ -124,10 +130,15 @@ def _fields(hello: Hello) -> collections.abc.Iterator[bytes]:
         yield bytes((_CREDENTIALS,)) + pack_u32(len(credentials)) + credentials
 
 
+def _check_count(data: bytes, pos: int, what: str) -> None:
+    count = number(data, pos, f"HELLO's {what}")
+    if count > MOST:
+        raise ProtocolError(f"HELLO's {what}: a count of {count}; at most {MOST} are taken")
+
+
 def _decode_names(data: bytes, pos: int) -> tuple[tuple[str, ...], int]:
+    _check_count(data, pos, "compressions")
     count, pos = number(data, pos, "HELLO's compressions"), pos + 4
-    if count * 4 > len(data) - pos:
-        raise ProtocolError(f"HELLO's compressions: a count of {count}, but {len(data) - pos} bytes are left")
     names = []
     for _ in range(count):
         name, pos = decode_text(data, pos, "HELLO's compressions")

@@ -220,7 +220,11 @@ class ServerSession(ServerFlow, Session):
         if call_id <= self._last:
             raise ProtocolError(f"a CALL with id {call_id} after one with {self._last}: ids rise")
         self._last = call_id
+        no_reply = bool(flags & NO_REPLY)
         content, metadata, too_much = self._content(flags, payload)
+        if too_much:
+            self._exhausted(call_id, no_reply, too_much)
+            return
         name = content[0] if content else 0
         block = content[5 + name :]
         if len(content) < 5 + name or name > self.terms.limits.name:
@@ -233,20 +237,22 @@ class ServerSession(ServerFlow, Session):
             return  # as GOAWAY has said
         limit = self.terms.limits.message
         if len(block) > limit:
-            too_much = f"a call of {len(block)} bytes; the limit is {limit}"
-        code = FaultCode.RESOURCE_EXHAUSTED
-        no_reply = bool(flags & NO_REPLY)
-        if not too_much and not no_reply and self.running >= self.terms.calls:
-            too_much, code = f"more than {self.terms.calls} calls at once", FaultCode.UNAVAILABLE
-        if too_much:
-            if not no_reply:
-                self._send(FAULT, 0, call_id, [encode_fault(code, too_much)])
+            self._exhausted(call_id, no_reply, f"a call of {len(block)} bytes; the limit is {limit}")
+            return
+        if not no_reply and self.running >= self.terms.calls:
+            problem = f"more than {self.terms.calls} calls at once"
+            self._send(FAULT, 0, call_id, [encode_fault(FaultCode.UNAVAILABLE, problem)])
             return
         (milliseconds,) = u32(content, 1 + name)
         deadline = began + milliseconds / 1000 if milliseconds else None
         if not no_reply:
             self._running.add(call_id)
         events.append((CALL, call_id, method, deadline, block, metadata, no_reply))
+
+    def _exhausted(self, call_id: int, no_reply: bool, problem: str) -> None:
+        """Refuses a call that is too large, unless GOAWAY has done so."""
+        if not no_reply and call_id <= self._goaway_sent:
+            self._send(FAULT, 0, call_id, [encode_fault(FaultCode.RESOURCE_EXHAUSTED, problem)])
 
     def _take_cancel(
         self, flags: int, call_id: int, payload: Buffer, began: float, events: list[Event]

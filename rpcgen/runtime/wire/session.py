@@ -207,15 +207,16 @@ class Session(FrameReader):
         raise NotImplementedError
 
     def _content(self, flags: int, payload: Buffer) -> tuple[Buffer, dict[str, bytes] | None, str]:
-        """Expands a payload and takes its metadata off; gives what is too much of it, if anything."""
+        """Expands a payload and takes its metadata off; or gives why that is too much, and nothing else."""
         if flags & COMPRESSED:
             payload = expanded(payload, self._largest - OVERHEAD)
         if not flags & METADATA:
             return payload, None, ""
-        metadata, begin = decode_metadata(payload)
         limit = self.terms.limits.metadata
-        too_much = f"metadata of {begin} bytes; the limit is {limit}" if begin > limit else ""
-        return payload[begin:], metadata, too_much
+        metadata, begin = decode_metadata(payload, limit)
+        if begin > limit:
+            return b"", None, f"metadata of {begin} bytes or more; the limit is {limit}"
+        return payload[begin:], metadata, ""
 
     # Frames that either end may get
 
@@ -272,7 +273,10 @@ class Session(FrameReader):
 
     def _take_last_word(self, flags: int, payload: Buffer, events: list[Event]) -> None:
         """Takes a FAULT with call id 0."""
-        fault = decode_fault(self._content(flags, payload)[0])
+        content, _, too_much = self._content(flags, payload)
+        if too_much:
+            raise ProtocolError(too_much)
+        fault = decode_fault(content)
         ended = self._end(fault)
         if fault.code in (FaultCode.UNAVAILABLE, FaultCode.UNAUTHENTICATED):
             ended = (ENDED, fault, [], ended[2] + ended[3])
