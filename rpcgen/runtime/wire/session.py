@@ -79,6 +79,7 @@ class Session(FrameReader):
         "_peer_largest",
         "_pings",
         "_pings_answered",
+        "_pings_over",
         "_pings_sent",
         "peer",
         "terms",
@@ -103,7 +104,7 @@ class Session(FrameReader):
         """Something in ``_out`` is not to be joined."""
         self._pings: collections.deque[float] | None = None
         """When the last ones came."""
-        self._pings_sent = self._pings_answered = 0
+        self._pings_sent = self._pings_answered = self._pings_over = 0
         self._measure()
 
     def receive_end(self) -> list[Event]:
@@ -238,6 +239,9 @@ class Session(FrameReader):
         if times is None:
             times = self._pings = collections.deque(maxlen=PINGS)
         if len(times) == PINGS and began - times[0] < 60:
+            self._pings_over += 1
+            if self._pings_over > PINGS:
+                raise ProtocolError(f"over {PINGS} PINGs in a minute, and as many after GOAWAY")
             if self._goaway_sent == LAST_ID:
                 self._send_goaway(
                     self._last if self.side is Side.SERVER else 0, f"over {PINGS} PINGs in a minute"

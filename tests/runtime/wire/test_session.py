@@ -558,6 +558,14 @@ def test_more_pings_than_one_a_second_over_a_minute_are_answered_with_goaway() -
     assert sent(server)[4] == 6
 
 
+def test_who_goes_on_with_pings_after_goaway_is_left() -> None:
+    server = opened_server()
+    assert server.receive(frame(5, payload=bytes(8)) * 120) == []
+    assert plain(server.receive(frame(5, payload=bytes(8)))) == [
+        (-1, ("ProtocolError", "over 60 PINGs in a minute, and as many after GOAWAY"), [], [])
+    ]
+
+
 def test_a_ping_a_second_is_answered_for_ever() -> None:
     client, server = opened_pair()
     for number in range(200):
