@@ -138,6 +138,30 @@ class ServerSession(ServerFlow, Session):
         return []
 
     @property
+    def usual(self) -> tuple[int, int, int] | None:
+        """What a shell must know that reads usual CALLs by itself, where nothing is half received or unsent.
+
+        Returns:
+            The highest call id so far, the greatest length of a CALL without flags that need not be looked
+            at here, and the least size of a reply that must; None: everything is to come here. Afterwards
+            ``took`` brings the session into step.
+        """
+        if self._pending or self._out or self._quick_in < 0:
+            return None
+        return self._last, self._quick_in, self._quick_out
+
+    def took(self, call_id: int, *, is_answered: bool) -> None:
+        """Takes note of usual CALLs, up to this id, that the shell has read by itself since ``usual``.
+
+        Args:
+            call_id: Of the last one.
+            is_answered: If not, the last one is still to be answered here; those before it are.
+        """
+        self._last = call_id
+        if not is_answered:
+            self._running.add(call_id)
+
+    @property
     def running(self) -> int:
         return len(self._running) + len(self._cancelled or ())
 
