@@ -30,7 +30,10 @@ sys.exit(pytest.main(sys.argv[2:]))
 """
 
 TESTS = (
-    *(f"tests/runtime/wire/test_{name}.py" for name in ("native", "compiled", "messages", "values", "scan")),
+    *(
+        f"tests/runtime/wire/test_{name}.py"
+        for name in ("native", "compiled", "messages", "values", "scan", "flow", "session", "session_model")
+    ),
     *(f"tests/runtime/sync/test_{name}.py" for name in ("turns", "server")),
     "tests/runtime/test_dispatch.py",
 )

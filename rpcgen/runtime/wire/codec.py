@@ -10,6 +10,7 @@ import typing
 
 from rpcgen.runtime.errors import DecodeError, EncodeError, FaultCode, RemoteException, RemoteFault
 from rpcgen.runtime.schema import DEFAULT, REQUIRED, STRING, VOID, Field, OptionalOf, Reserved, Type
+from rpcgen.runtime.wire.frames import CALL, CALL_HEAD, LAST_ID, pack_head
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
 from rpcgen.runtime.wire.types import Misfit
 
@@ -52,6 +53,7 @@ class ReferenceCodec:
         self.reserved = reserved
         self.returns = VOID if oneway else returns
         self.raises = raises
+        self.oneway = oneway
 
     def encode_call(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
         """Gives a whole call message.
@@ -63,9 +65,16 @@ class ReferenceCodec:
         Raises:
             EncodeError: An argument does not fit its type; it says which, the range and the value.
         """
+        name, block = self.name.encode(), self._block(args, limits)
+        return b"".join((len(name).to_bytes(4, "big"), name, len(block).to_bytes(4, "big"), block))
+
+    def encode_block(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
+        """Gives the field block of a call's arguments alone, as framed calls carry it. See ``encode_call``."""
+        return self._block(args, limits)
+
+    def _block(self, args: collections.abc.Sequence[object], limits: Limits) -> bytes:
         from rpcgen.runtime.wire.encoder import Encoder
 
-        name = self.name.encode()
         try:
             if len(args) != len(self.params):
                 raise Misfit(f"takes {len(self.params)} arguments, not {len(args)}")
@@ -74,10 +83,30 @@ class ReferenceCodec:
                 for param, value in zip(self.params, args, strict=True)
                 if value is not DEFAULT or param.default is REQUIRED
             ]
-            block = Encoder(limits.nesting).block(pairs)
-            return b"".join((len(name).to_bytes(4, "big"), name, len(block).to_bytes(4, "big"), block))
+            return Encoder(limits.nesting).block(pairs)
         except (Misfit, RecursionError, OverflowError) as error:
             raise self._unfit(error) from error.__cause__
+
+    def encode_frame(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
+        """Gives the CALL frame of a call, its id and its milliseconds left at 0.
+
+        Args:
+            args: As those of ``encode_call``.
+            limits: As there.
+
+        Raises:
+            EncodeError: As there, or the method's name is longer than 255 bytes.
+        """
+        message = self.encode_call(args, limits)
+        begin = 4 + int.from_bytes(message[:4], "big")
+        name, block = message[4:begin], memoryview(message)[begin + 4 :]
+        length = CALL_HEAD - 4 + len(name) + len(block)
+        if len(name) > 255 or length > LAST_ID:
+            raise EncodeError(
+                f"a frame of {length} bytes, with a name of {len(name)}; the limits are {LAST_ID} and 255",
+                method=self.name,
+            )
+        return b"".join((pack_head(length, CALL << 8, 0), bytes((len(name),)), name, bytes(4), block))
 
     def decode_args(self, payload: Data, limits: Limits = DEFAULT_LIMITS) -> list[typing.Any]:
         """Reads the field block of a call's arguments.

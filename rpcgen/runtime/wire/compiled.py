@@ -40,6 +40,8 @@ def message(codec: ReferenceCodec, kind: str, slow: Function) -> Function:
     try:
         if kind == "encode_raised":
             return _raised(codec, slow)
+        if kind == "encode_block":
+            return _block(codec)
         return _SOURCES[kind](codec, slow).function()
     except (RecursionError, SyntaxError):
         return slow  # types nested too deeply for Python: it has 20 levels of loops, 100 of indentation
@@ -83,6 +85,15 @@ def _call_source(codec: ReferenceCodec, slow: Function) -> Source:
     writer.fields(row, list(zip(codec.params, names, strict=True)), call=True)
     source.line(f"return {row.expression()}")
     return _ended(source, "args")
+
+
+def _block(codec: ReferenceCodec) -> Function:
+    begin = 8 + len(codec.name.encode())
+
+    def encode_block(args: typing.Any, limits: typing.Any = DEFAULT_LIMITS) -> bytes:
+        return codec.encode_call(args, limits)[begin:]
+
+    return encode_block
 
 
 def _reply_source(codec: ReferenceCodec, slow: Function) -> Source:

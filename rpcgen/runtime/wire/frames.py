@@ -73,6 +73,9 @@ OVERHEAD: typing.Final = 6
 HEAD: typing.Final = 10
 """Bytes of a frame before its payload."""
 
+CALL_HEAD: typing.Final = HEAD + 5
+"""Bytes of a CALL before its arguments, without the method's name: with that one's length, and the milliseconds."""
+
 SMALL: typing.Final = 64 * 1024
 """The largest length of a frame before the peer's HELLO; every peer accepts as much."""
 

@@ -51,7 +51,7 @@ def method(codec: ReferenceCodec, slow: tuple[collections.abc.Callable[..., typi
     Args:
         codec: The method's.
         slow: What decides where C does not: for encode_call, decode_args, encode_reply,
-            encode_raised, decode_reply, quick_reply and reply_scan.
+            encode_raised, decode_reply, quick_reply, reply_scan, encode_frame and encode_block.
     """
     made: Made = {}
     arguments = Shape("record")
@@ -148,7 +148,7 @@ def _bytes(shape: Shape, field: Field) -> bytes:
 
     nothing = Shape("record")
     nothing.fill((), False, 0)
-    writer = Method(b"", nothing, shape, False, (), {}, (reference,) * 7, DEFAULT, DEFAULT_LIMITS)
+    writer = Method(b"", nothing, shape, False, (), {}, (reference,) * 9, DEFAULT, DEFAULT_LIMITS)
     return writer.encode_reply(field.default)[1:]
 
 

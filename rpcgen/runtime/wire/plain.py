@@ -38,6 +38,8 @@ MESSAGES = (
     "decode_reply",
     "quick_reply",
     "reply_scan",
+    "encode_frame",
+    "encode_block",
 )
 """The functions of a codec, in the order in which the C codec is given the reference's."""
 
@@ -53,6 +55,9 @@ native = choice().native
 _u32 = struct.Struct(">I").unpack_from
 
 _LONG = 64 * 1024
+
+_AS_IT_IS = frozenset(("reply_scan", "encode_frame"))
+"""What is not compiled: it has nothing to gain."""
 
 _FRAMED = b"\xc1"
 _SHORT = bytes(3)
@@ -70,6 +75,12 @@ class MethodCodec(ReferenceCodec):
 
     def encode_call(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
         return self._own("encode_call")(args, limits)  # type: ignore[no-any-return]
+
+    def encode_block(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
+        return self._own("encode_block")(args, limits)  # type: ignore[no-any-return]
+
+    def encode_frame(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
+        return self._own("encode_frame")(args, limits)  # type: ignore[no-any-return]
 
     def decode_args(self, payload: Data, limits: Limits = DEFAULT_LIMITS) -> list[typing.Any]:
         return self._own("decode_args")(payload, limits)  # type: ignore[no-any-return]
@@ -149,9 +160,9 @@ class MethodCodec(ReferenceCodec):
         uses: dict[str, int] = self.__dict__.setdefault("_uses", {})
         uses[message] = uses.get(message, 0) + 1
         slow = self._reference(message)
-        if message == "reply_scan":
+        if message in _AS_IT_IS:
             self.__dict__[message] = slow
-        if uses[message] <= FEW or message == "reply_scan":
+        if uses[message] <= FEW or message in _AS_IT_IS:
             return slow
 
         from rpcgen.runtime.wire import compiled

@@ -40,6 +40,7 @@ def test_calls_round_trip(method: Method, data: st.DataObject) -> None:
     message = fast.encode_call(args)
     assert message == reference.encode_call(args)
     block = message[4 + len(b"do.it") + 4 :]
+    assert fast.encode_block(args) == reference.encode_block(args) == block
     decoded = fast.decode_args(block)
     assert normal(decoded) == normal(reference.decode_args(block))
     assert fast.encode_call(decoded) == message
@@ -68,7 +69,8 @@ def test_replies_round_trip(method: Method, data: st.DataObject) -> None:
 def test_values_that_do_not_fit(method: Method, data: st.DataObject, limits: rpc.Limits) -> None:
     fast, reference = method.codecs()
     args = _args(method, data, spoiled=True)
-    assert outcome(fast.encode_call, args, limits) == outcome(reference.encode_call, args, limits)
+    for kind in ("encode_call", "encode_block"):
+        assert outcome(getattr(fast, kind), args, limits) == outcome(getattr(reference, kind), args, limits)
     result = data.draw(values(method.returns, spoiled=True))
     assert outcome(fast.encode_reply, result, limits) == outcome(reference.encode_reply, result, limits)
 

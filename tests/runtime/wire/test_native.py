@@ -111,6 +111,7 @@ def test_nothing_leaks() -> None:
 
     def round_trip() -> None:
         fast.decode_args(fast.encode_call(args)[13:])
+        fast.encode_block(args)
         fast.decode_reply(fast.encode_reply(result))
         fast.encode_raised(refused)
         fast.decode_reply(raised)
@@ -119,6 +120,7 @@ def test_nothing_leaks() -> None:
     def failure() -> None:
         for function, value in (
             (fast.encode_call, bad_args),
+            (fast.encode_block, bad_args),
             (fast.decode_args, block[:-3]),
             (fast.decode_reply, reply + b"x"),
             (fast.quick_reply, reply[:9]),
@@ -295,7 +297,7 @@ def test_what_makes_no_shape_or_method_is_refused() -> None:
     record.fill((row,), True, 1)
     with pytest.raises(TypeError):
         record.fill((row,), True, 1)
-    good: tuple[typing.Any, ...] = (b"m", record, None, False, (), {}, (len,) * 7, None, rpc.Limits())
+    good: tuple[typing.Any, ...] = (b"m", record, None, False, (), {}, (len,) * 9, None, rpc.Limits())
     Method(*good)
     for place, bad in enumerate(("m", number, 5, None, [], (), (len,), None, 5)):
         if place not in (3, 7):

@@ -30,6 +30,9 @@
 #endif
 #define RARE(condition) __builtin_expect(!!(condition), 0)
 
+/* Bytes of a CALL frame before its arguments, without the method's name: head, the name's length, milliseconds. */
+#define CALL_HEAD 15
+
 /* Levels of C calls; deeper values are left to the reference, which uses Python's own stack. */
 #define MOST_NESTING 100
 
@@ -145,7 +148,7 @@ PyObject *read_value(Reader *reader, const Shape *shape);
 int read_fields(Reader *reader, const Shape *shape, PyObject **values, bool arguments);
 
 /* Asks what decides for a kind of message, after an error that is not the interpreter's own. */
-typedef enum { CALL, ARGUMENTS, REPLY, RAISED, RESULT, QUICK, SCAN } Message;
+typedef enum { CALL, ARGUMENTS, REPLY, RAISED, RESULT, QUICK, SCAN, FRAME, BLOCK } Message;
 PyObject *ask(Method *method, Message message, PyObject *value, PyObject *limits);
 
 /* What answer.c needs of method.c: room for small messages on the stack, a message begun and finished. */

@@ -86,38 +86,66 @@ PyObject *finished(Writer *writer, Py_ssize_t *size)
     return writer->bytes;
 }
 
-static PyObject *encode_call(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
+/* A call message, plain or (FRAME) as a frame; or (BLOCK) its arguments alone. */
+static INLINE PyObject *encode(
+    Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names, Message kind, const char *what)
 {
     PyObject *value, *limits, *values;
     Bounds bounds;
     Writer writer;
     uint8_t small[SMALL];
-    if (parse(args, count, names, "encode_call", &value, &limits) < 0)
+    if (parse(args, count, names, what, &value, &limits) < 0)
         return NULL;
     if (bounds_of(method, limits, &bounds) < 0)
-        return ask(method, CALL, value, limits);
+        return ask(method, kind, value, limits);
     /* A copy of a list: conversions run Python code, which might change it. */
     values = PyTuple_CheckExact(value) ? Py_NewRef(value) : PyList_CheckExact(value) ? PyList_AsTuple(value) : NULL;
     if (values == NULL)
-        return ask(method, CALL, value, limits);
-    Py_ssize_t prefix = PyBytes_GET_SIZE(method->prefix), start;
+        return ask(method, kind, value, limits);
+    const uint8_t *prefix = (const uint8_t *)PyBytes_AS_STRING(method->prefix);
+    Py_ssize_t name = PyBytes_GET_SIZE(method->prefix) - 4, start = kind == BLOCK ? 0 : name + (kind == FRAME ? CALL_HEAD : 8);
+    uint64_t size;
     writer.bytes = NULL;
-    if (PyTuple_GET_SIZE(values) != method->arguments->places
-        || begin(&writer, small, method->sizes[0], bounds.room) < 0 || have_room(&writer, prefix + 4) < 0)
+    if (PyTuple_GET_SIZE(values) != method->arguments->places || (kind == FRAME && name > 255)
+        || begin(&writer, small, method->sizes[0], bounds.room) < 0 || have_room(&writer, start) < 0)
         goto slow;
-    memcpy(writer.at, PyBytes_AS_STRING(method->prefix), prefix);
-    writer.at += prefix + 4;
-    start = written(&writer);
-    if (write_fields(&writer, method->arguments, NULL, PySequence_Fast_ITEMS(values), method->default_) < 0
-        || (uint64_t)(written(&writer) - start) > UINT32_MAX)
+    if (kind == FRAME) {
+        memset(writer.at, 0, start);
+        put16(writer.at + 4, 0x100);
+        writer.at[10] = (uint8_t)name;
+        memcpy(writer.at + 11, prefix + 4, name);
+    } else if (kind == CALL) {
+        memcpy(writer.at, prefix, name + 4);
+    }
+    writer.at += start;
+    if (write_fields(&writer, method->arguments, NULL, PySequence_Fast_ITEMS(values), method->default_) < 0)
         goto slow;
-    put32(writer.begin + start - 4, (uint32_t)(written(&writer) - start));
+    size = (uint64_t)(written(&writer) - (kind == FRAME ? 4 : start));
+    if (size > UINT32_MAX)
+        goto slow;
+    if (kind != BLOCK)
+        put32(writer.begin + (kind == FRAME ? 0 : start - 4), (uint32_t)size);
     Py_DECREF(values);
     return finished(&writer, &method->sizes[0]);
 slow:
     Py_DECREF(values);
     Py_XDECREF(writer.bytes);
-    return ask(method, CALL, value, limits);
+    return ask(method, kind, value, limits);
+}
+
+static PyObject *encode_call(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    return encode(method, args, count, names, CALL, "encode_call");
+}
+
+static PyObject *encode_frame(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    return encode(method, args, count, names, FRAME, "encode_frame");
+}
+
+static PyObject *encode_block(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    return encode(method, args, count, names, BLOCK, "encode_block");
 }
 
 /* The whole reply that returns a value. */
@@ -349,7 +377,7 @@ static PyObject *method_new(PyTypeObject *type, PyObject *args, PyObject *keywor
             PyErr_SetString(PyExc_TypeError, "Method takes no keywords");
         return NULL;
     }
-    bool fits = PyTuple_GET_SIZE(slow) == SCAN + 1 && (result == Py_None || Py_IS_TYPE(result, state->shape));
+    bool fits = PyTuple_GET_SIZE(slow) == BLOCK + 1 && (result == Py_None || Py_IS_TYPE(result, state->shape));
     for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(raises); index++)
         fits = fits && Py_IS_TYPE(PyTuple_GET_ITEM(raises, index), state->shape);
     if (!fits || ((Shape *)arguments)->kind != K_RECORD)
@@ -384,6 +412,8 @@ static PyObject *method_new(PyTypeObject *type, PyObject *args, PyObject *keywor
 
 static PyMethodDef method_methods[] = {
     FUNCTION(encode_call, "encode_call(args, limits=…): a whole call message."),
+    FUNCTION(encode_frame, "encode_frame(args, limits=…): a CALL frame, without its id and time."),
+    FUNCTION(encode_block, "encode_block(args, limits=…): the arguments of a call alone."),
     FUNCTION(decode_args, "decode_args(payload, limits=…): the arguments, in their order."),
     FUNCTION(encode_reply, "encode_reply(value, limits=…): the reply that returns a value."),
     FUNCTION(encode_raised, "encode_raised(exc, limits=…): the reply that raises an exception, or None."),
