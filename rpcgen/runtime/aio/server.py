@@ -146,7 +146,7 @@ class AsyncServer(Bound):
             finally:
                 if self._stopping is None:
                     await self.close()
-        await self._stop(self._settings.grace)
+        await self.stop(self._settings.grace)
 
     def run(self) -> None:
         """Serves from a plain program: ``serve`` in an event loop of its own, uvloop's where that is installed.
@@ -173,7 +173,7 @@ class AsyncServer(Bound):
         """
         import asyncio
 
-        stopping = self._stop(grace)
+        stopping = self.stop(grace)
         if self._serving is not None and self._serving.runner.runs(asyncio.current_task()):
             return True
         return await asyncio.shield(stopping)
@@ -193,8 +193,12 @@ class AsyncServer(Bound):
     ) -> None:
         await self.shutdown(self._settings.grace)
 
-    def _stop(self, grace: float) -> asyncio.Task[bool]:
-        """Begins to stop, once; in a hurry if there is no grace any more."""
+    def leave(self) -> None:
+        """Makes ``rpc.health`` say no, ahead of a shutdown."""
+        self._dispatcher.serving = False
+
+    def stop(self, grace: float) -> asyncio.Task[bool]:
+        """Begins what ``shutdown`` does, in its loop; once, and in a hurry as soon as there is no grace any more."""
         import asyncio
 
         if self._stopping is None:
@@ -204,12 +208,12 @@ class AsyncServer(Bound):
         return self._stopping
 
     def _heed_signal(self, is_first: bool) -> None:
-        self._stop(self._settings.grace if is_first else 0.0)
+        self.stop(self._settings.grace if is_first else 0.0)
 
     async def _end(self, grace: float) -> bool:
         import asyncio
 
-        self._dispatcher.serving = False
+        self.leave()
         self._state = State.CLOSED
         announcement = self._settings.announcement
         in_time = True

@@ -19,7 +19,6 @@ import typing
 
 from rpcgen.runtime.address import Address
 from rpcgen.runtime.sync.announcing import ANNOUNCED, PATIENCE, announced_by, draining
-from rpcgen.runtime.sync.server import ThreadServer
 
 if typing.TYPE_CHECKING:
     import threading
@@ -43,7 +42,7 @@ class _State(enum.Enum):
 
 
 class ProcessServer:
-    """Serves in several processes at one address, each of them a ``ThreadServer``.
+    """Serves in several processes at one address, each of them a ``ThreadServer`` or an ``AsyncServer``.
 
     The processes are forked when it begins to serve, and use the handlers as they are then;
     what they change afterwards, each keeps for itself. Limits hold for each process: with four,
@@ -56,16 +55,21 @@ class ProcessServer:
     Args:
         host, port, *stubs: As of ``Server``.
         processes: How many serve. None: as many as there are processors.
-        **options: As of ``ThreadServer``; ``max_workers`` and ``limits`` hold for each process.
+        workers: ``"threads"``: each is a ``ThreadServer``; ``"asyncio"``: each is an ``AsyncServer``, whose
+            options ``inline`` and ``connection_calls`` may be given, too.
+        **options: As of ``ThreadServer``; ``max_workers``, ``max_calls`` and ``limits`` hold for each process.
+            Certificates are read before there are processes.
 
     Raises:
-        TypeError, ValueError, ImportError: As of ``Server``.
+        TypeError, ValueError, OSError, ImportError: As of ``Server``.
     """
 
     def __init__(
         self, host: str, port: int | None, *stubs: ServerStub, **options: typing.Unpack[ProcessServerOptions]
     ) -> None:
         import threading
+
+        from rpcgen.runtime.sync.worker import served
 
         processes = options.pop("processes", None)
         if processes is None:
@@ -78,7 +82,7 @@ class ProcessServer:
         self._name = options.get("name", "rpcgen")
         announced = {name: options.pop(name) for name in ANNOUNCED if name in options}  # type: ignore[misc]
         drain = options.pop("drain", None)
-        self._server = ThreadServer(host, port, *stubs, registry="", **options)  # type: ignore[misc]
+        self._server = served(host, port, stubs, dict(options))
         self._announcement = announced_by(stubs, announced)
         self._drain = draining(drain, self._announcement)
         self._lock = threading.Lock()
@@ -111,7 +115,7 @@ class ProcessServer:
     @property
     def port(self) -> int:
         """The port of ``address``; 0 for a Unix socket."""
-        return self._server.port
+        return self.address.port
 
     def bind(self) -> Address:
         """Begins to listen; calls are answered from ``serve`` or ``start`` on. Again is harmless.

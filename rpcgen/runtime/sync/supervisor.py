@@ -27,7 +27,7 @@ from rpcgen.runtime.sync.worker import ENDED, Worker
 if typing.TYPE_CHECKING:
     import collections.abc
 
-    from rpcgen.runtime.sync.server import Server
+    from rpcgen.runtime.sync.worker import Served
 
 _log = logging.getLogger("rpcgen")
 
@@ -85,7 +85,7 @@ class Supervisor:
 
     def __init__(
         self,
-        server: Server,
+        server: Served,
         line: Line,
         processes: int,
         grace: float,

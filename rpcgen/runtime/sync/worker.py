@@ -16,8 +16,9 @@ import typing
 from rpcgen.runtime.sync.forking import HANDLED, Line, handling, ignoring, wait
 
 if typing.TYPE_CHECKING:
+    from rpcgen.runtime.address import Address
+    from rpcgen.runtime.stubs import ServerStub
     from rpcgen.runtime.sync.forking import Handler
-    from rpcgen.runtime.sync.server import Server
     from rpcgen.runtime.sync.sharing import Share
 
 _log = logging.getLogger("rpcgen")
@@ -26,6 +27,64 @@ ENDED: typing.Final = 0
 """Status of a worker whose calls have all ended."""
 CUT_SHORT: typing.Final = 1
 """Status of a worker that calls still ran in."""
+
+
+class Served(typing.Protocol):
+    """A server, of whichever kind, that is bound in one process and serves in others."""
+
+    @property
+    def address(self) -> Address:
+        """Where it listens."""
+
+    def bind(self) -> Address:
+        """Begins to listen."""
+
+    def intro(self) -> str:
+        """Gives how the log begins to say what is served, and where."""
+
+    def inherit(self, share: Share) -> None:
+        """Makes it, in a process that was forked once it was bound, one of several that accept from its socket."""
+
+    def release(self) -> None:
+        """Closes the socket here, while other processes accept from it."""
+
+    def leave(self) -> None:
+        """Makes ``rpc.health`` say no, ahead of a shutdown."""
+
+    def serve(self) -> None:
+        """Serves in this thread until ``shutdown`` is called in another."""
+
+    def shutdown(self, grace: float) -> bool:
+        """Stops it, and says whether all calls ended in these seconds."""
+
+    def close(self) -> None:
+        """Ends it at once."""
+
+
+def served(
+    host: str, port: int | None, stubs: tuple[ServerStub, ...], options: dict[str, typing.Any]
+) -> Served:
+    """Makes what each worker serves, from the options of a ProcessServer that are not its own.
+
+    It registers nowhere: the program does that, once for all.
+
+    Raises:
+        TypeError, ValueError, OSError, ImportError: As of ``Server``.
+    """
+    workers = options.pop("workers", "threads")
+    if workers == "asyncio":
+        from rpcgen.runtime.aio.server import AsyncServer
+        from rpcgen.runtime.aio.threaded import Threaded
+
+        return Threaded(AsyncServer(host, port, *stubs, registry="", **options))
+    from rpcgen.runtime.sync.server import ThreadServer
+
+    if workers != "threads":
+        raise ValueError(f"workers is 'threads' or 'asyncio', not {workers!r}")
+    for name in ("inline", "connection_calls"):
+        if name in options:
+            raise TypeError(f"{name} is for workers='asyncio'")
+    return ThreadServer(host, port, *stubs, registry="", **options)
 
 
 class Worker:
@@ -42,7 +101,7 @@ class Worker:
     """
 
     def __init__(
-        self, server: Server, share: Share, line: Line, supervisor: int, grace: float, on_child: Handler
+        self, server: Served, share: Share, line: Line, supervisor: int, grace: float, on_child: Handler
     ) -> None:
         self._server = server
         self._share = share
