@@ -55,7 +55,7 @@ class Filling(asyncio.BufferedProtocol):
         events = session.filled(nbytes, now) if session.space() is not None else []
         if session.space() is None:
             connection.transport.set_protocol(typing.cast("asyncio.Protocol", connection))
-        if events:
+            # Without events, too: the session may have an answer to send.
             connection.heed(events, now)
 
     def eof_received(self) -> bool | None:

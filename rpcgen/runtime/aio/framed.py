@@ -116,6 +116,7 @@ class FramedConnection(Connection):
             if call is not None:
                 call.cancel()
         elif event[0] == GOAWAY:
+            self._flush()
             self._part_if_finished()
         elif event[0] == ENDED:
             error = event[1]
