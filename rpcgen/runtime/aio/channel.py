@@ -45,7 +45,6 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.stubs import MessageProtocol
     from rpcgen.runtime.tls import TLS
-    from rpcgen.runtime.wire.frames import Buffer
     from rpcgen.runtime.wire.plain import MethodCodec
 
     Protocol: typing.TypeAlias = type[MessageProtocol[typing.Any]]
@@ -54,9 +53,6 @@ if typing.TYPE_CHECKING:
 
 LEAST_KEEPALIVE = 1.0
 """Seconds: servers take leave of who sends more than one PING a second."""
-
-_COPIED = 4096
-"""Bytes of a message up to which taking a part of it by copying is quicker than by a view."""
 
 _TOLD = {
     FaultCode.UNAVAILABLE: Unavailable,
@@ -142,7 +138,7 @@ class AsyncChannel:
         self._running_loop = asyncio.get_running_loop
         self._links: dict[asyncio.AbstractEventLoop, typing.Any] = {}
         """What each loop has here: a ``Link``, or a ``Pool`` where messages are plain."""
-        self._codecs: dict[Protocol, tuple[MethodCodec, str, int, bool]] = {}
+        self._codecs: dict[Protocol, tuple[MethodCodec, str, bool]] = {}
 
     def call(
         self,
@@ -214,11 +210,10 @@ class AsyncChannel:
         # As in Channel.call, what a usual call passes is written out here.
         try:
             try:
-                codec, name, begin, is_oneway = self._codecs[protocol]
+                codec, name, is_oneway = self._codecs[protocol]
             except KeyError:
-                codec, name, begin, is_oneway = self._learn(protocol)
-            message = codec.encode_call(args, self._limits)
-            block: Buffer = message[begin:] if len(message) < _COPIED else memoryview(message)[begin:]
+                codec, name, is_oneway = self._learn(protocol)
+            block = codec.encode_block(args, self._limits)
             end = current_deadline.get()
             if timeout is None:
                 timeout = protocol.timeout
@@ -320,10 +315,9 @@ class AsyncChannel:
             raised[0].method, raised[0].peer = protocol.name, self._peer
         return raised
 
-    def _learn(self, protocol: Protocol) -> tuple[MethodCodec, str, int, bool]:
-        """Gives a method's codec, its name, where the arguments begin in a plain call, whether it is oneway."""
-        begin = 8 + len(protocol.name.encode())
-        made = (protocol.codec(), protocol.name, begin, protocol.oneway)
+    def _learn(self, protocol: Protocol) -> tuple[MethodCodec, str, bool]:
+        """Gives a method's codec, its name, and whether it is oneway."""
+        made = (protocol.codec(), protocol.name, protocol.oneway)
         self._codecs[protocol] = made
         return made
 
