@@ -3,6 +3,7 @@ import collections.abc
 from rpcgen.runtime.dispatch import Answer, Dispatcher
 
 def exchange(fd: int, message: bytes, /) -> bytes | tuple[int, int]: ...
+def call(fd: int, frame: bytes, call_id: int, seconds: float, /) -> bytes | tuple[int, int, bytes]: ...
 def serve(
     fd: int,
     answers: dict[str, Answer],

@@ -43,6 +43,9 @@ _NONE: typing.Any = object()
 _CANCELLED: typing.Any = object()
 """The caller of a call for which nobody waits any more."""
 
+_TLS = b"\x15\x03"
+_TLS_HINT = "they are an alert of TLS, which the server speaks: say tls=…"
+
 _HINT = 'does the server speak plain messages only? then say protocol="plain"'
 
 
@@ -118,6 +121,34 @@ class ClientSession(ClientFlow, Session):
             return None
         del self._calls[call_id]
         return data[HEAD:]
+
+    @property
+    def usual(self) -> int:
+        """Bytes up to which a shell may send CALLs without flags by itself, with ids that go on from the last.
+
+        It must have one call at a time then, and take nothing but that one's REPLY, alone and whole. If anything
+        else comes, and before it does anything else here, ``sent`` brings the session into step. -1: not now.
+        """
+        if self._pending or self._out or self._calls or self._quick_in < SMALL // 4:
+            return -1
+        return self._quick_out
+
+    def sent(self, call_id: int, *, is_answered: bool, caller: typing.Any = None) -> None:
+        """Takes note of usual CALLs, up to this id, that the shell has sent by itself since ``usual``.
+
+        Args:
+            call_id: Of the last one.
+            is_answered: If not, the last one's answer is still to come here; those of the others have come.
+            caller: As for ``send_call``.
+        """
+        self._last = self._handed = call_id
+        if not is_answered:
+            self._calls[call_id] = caller
+
+    @property
+    def is_held(self) -> bool:
+        """Whether calls wait for the server's HELLO: ``data_to_send`` has not given them yet."""
+        return self._held is not None
 
     def cancel(self, call_id: int) -> bool:
         """Tells the server that nobody waits for a call. Its caller hears nothing of it any more.
@@ -268,7 +299,8 @@ class ClientSession(ClientFlow, Session):
                 raise ProtocolError(
                     f"the server speaks framed messages up to version {start[7]}, not {VERSION}"
                 )
-            raise ProtocolError(f"the server's first bytes, {start[:4].hex(' ')}, are no frame: {_HINT}")
+            hint = _TLS_HINT if start.startswith(_TLS) else _HINT
+            raise ProtocolError(f"the server's first bytes, {start[:4].hex(' ')}, are no frame: {hint}")
         super()._bad_length(length, data, pos)
 
     def _nothing_came(self) -> str:

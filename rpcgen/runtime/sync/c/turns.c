@@ -3,18 +3,13 @@
    Nothing is decided here. What is not the usual course (a signal apart) is told to the caller, with
    what has been sent until then: rpcgen/runtime/sync/exchange.py and connection.py know what it means. */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "turns.h"
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/types.h>
-
-/* Bytes of one receive; longer messages take further ones, which are the caller's. */
-#define ROOM (16 * 1024)
 
 typedef struct {
     int fd;
@@ -223,6 +218,8 @@ static void module_free(void *module) { module_clear(module); }
 static PyMethodDef functions[] = {
     {"exchange", (PyCFunction)(void (*)(void))exchange, METH_FASTCALL,
      "exchange(fd, message): sends, and receives once; (bytes sent, errno) where that failed."},
+    {"call", (PyCFunction)(void (*)(void))turns_call, METH_FASTCALL,
+     "call(fd, frame, id, seconds): sends a CALL, and receives its reply; (bytes sent, errno, data) at anything else."},
     {"serve", (PyCFunction)(void (*)(void))serve, METH_FASTCALL,
      "serve(fd, answers, waiting, dispatcher, name, message): answers usual calls while they follow each other."},
     {NULL},
