@@ -19,13 +19,16 @@ import typing
 
 import msgspec
 
+from rpcgen.runtime.discovery.zookeeper.asked import Commit, Exists, Get, Node
 from rpcgen.runtime.discovery.zookeeper.client import Handler, KazooLog, KazooState, make, zk
+from rpcgen.runtime.discovery.zookeeper.kazoo_requests import outcome, send
 from rpcgen.runtime.discovery.zookeeper.probe import Answer, probe
 
 if typing.TYPE_CHECKING:
     import collections.abc
     import ssl
 
+    from rpcgen.runtime.discovery.zookeeper.asked import Ask
     from rpcgen.runtime.discovery.zookeeper.settings import Settings
 
 _log = logging.getLogger("rpcgen")
@@ -78,16 +81,30 @@ class Stat(msgspec.Struct, frozen=True):
         born: What tells it from an earlier node of its path.
         children: What tells its list of children from an earlier one.
         created: Seconds since 1970.
+        modified: The same, of its data.
+        version: Of its data: how often it was set.
+        count: How many children it has.
     """
 
     owner: int
     born: tuple[int, int]
     children: int
     created: float
+    modified: float = 0.0
+    version: int = 0
+    count: int = 0
 
     @classmethod
     def of(cls, stat: typing.Any) -> Stat:
-        return cls(stat.ephemeralOwner, (stat.czxid, stat.ctime), stat.pzxid, stat.ctime / 1000)
+        return cls(
+            stat.ephemeralOwner,
+            (stat.czxid, stat.ctime),
+            stat.pzxid,
+            stat.ctime / 1000,
+            stat.mtime / 1000,
+            stat.version,
+            stat.numChildren,
+        )
 
 
 class Child(typing.NamedTuple):
@@ -255,8 +272,50 @@ class Session:
                 break
             earlier = asked
 
+    def gather(self, asks: collections.abc.Iterable[Ask]) -> list[typing.Any]:
+        """Sends all of this, one after the other, and gives the answers in order.
+
+        Requests are carried out in the order in which they are sent: a read sees the writes before it.
+
+        Raises:
+            Away: The connection broke. Whether what was asked was done is unknown.
+            Refused: ZooKeeper will not do it; of reads, and of what no operation is to blame for.
+        """
+        answers: list[typing.Any] = []
+        waiting: collections.deque[tuple[Ask, typing.Any]] = collections.deque()
+        for ask in asks:
+            if len(waiting) == WINDOW:
+                self._wait(waiting[WINDOW // 2 - 1][1])
+                answers += [self._gathered(*waiting.popleft()) for _ in range(WINDOW // 2)]
+            waiting.append((ask, self._send(ask)))
+        if waiting:
+            # Answers come in order: woken once for all, this thread does not take turns with kazoo's.
+            self._wait(waiting[-1][1])
+        answers += [self._gathered(*one) for one in waiting]
+        return answers
+
+    def _send(self, ask: Ask) -> typing.Any:
+        if self.state is not State.CONNECTED:
+            raise Away
+        return send(self._client, ask)
+
+    def _gathered(self, ask: Ask, result: typing.Any) -> typing.Any:
+        try:
+            found = self._answer(result)
+        except zk.NoNodeError:
+            return None
+        except zk.NoAuthError:
+            if isinstance(ask, Get):
+                return Node(b"", None)
+            raise Refused(f"not allowed to read {ask[0]}") from None
+        if isinstance(ask, Commit):
+            return outcome(found)
+        if isinstance(ask, Get):
+            return Node(found[0], Stat.of(found[1]))
+        return Stat.of(found) if isinstance(ask, Exists) and found is not None else found
+
     def _children(self, asked: list[tuple[str, typing.Any]]) -> collections.abc.Iterator[Child]:
-        # Answers come in order: woken once for all, this thread does not take turns with kazoo's.
+        # As in gather: woken once for all.
         for _, result in asked[-1:]:
             self._wait(result)
         for name, result in asked:
