@@ -149,6 +149,15 @@ class TlsSocket:
         self._flush(flags)
         return self._owed
 
+    def peek(self) -> bytes | None:
+        """Gives the first byte of what has come, and leaves it; ``b""`` at the end, None if nothing has come."""
+        if not self._plain:
+            try:
+                self._receive(socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return None
+        return self._plain[:1]
+
     def pending(self) -> int:
         """Gives how many bytes have come and not been given: a selector does not see them."""
         return len(self._plain)
