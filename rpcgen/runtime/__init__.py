@@ -27,6 +27,9 @@ if typing.TYPE_CHECKING:
         Context as Context,
         context as context,
     )
+    from rpcgen.runtime.discovery.async_distributed import (
+        AsyncDistributedChannel as AsyncDistributedChannel,
+    )
     from rpcgen.runtime.discovery.balancers import (
         Balancer as Balancer,
         LeastLoaded as LeastLoaded,
@@ -165,6 +168,7 @@ if typing.TYPE_CHECKING:
     )
     from rpcgen.runtime.urls import (
         connect as connect,
+        connect_async as connect_async,
     )
     from rpcgen.runtime.values import (
         Case as Case,
@@ -255,7 +259,8 @@ _HOMES = {
         "Watch",
         "open_registry",
     ),
-    "urls": ("connect",),
+    "urls": ("connect", "connect_async"),
+    "discovery.async_distributed": ("AsyncDistributedChannel",),
     "discovery.balancers": ("Balancer", "LeastLoaded", "Picker", "Random", "RoundRobin"),
     "discovery.distributed": ("DistributedChannel",),
     "discovery.embedded.client": ("EmbeddedRegistry",),

@@ -22,6 +22,7 @@ manager (``contextlib.asynccontextmanager``); blocking channels and servers take
 from __future__ import annotations
 
 import contextlib
+import time
 import typing
 
 from rpcgen.runtime.errors import FaultCode
@@ -81,8 +82,31 @@ class Call:
         """The method's name on the wire."""
         return self.protocol.name
 
+    def remaining(self) -> float | None:
+        """Gives the seconds that are left, less than 0 where they are over; None where there is no deadline."""
+        return None if self.deadline is None else self.deadline - time.monotonic()
+
     def __repr__(self) -> str:
         return f"<call of {self.method}{f' with {self.peer}' if self.peer else ''}>"
+
+
+def client_call(
+    protocol: type[MessageProtocol[typing.Any]],
+    args: tuple[object, ...],
+    end: float | None,
+    metadata: collections.abc.Mapping[str, bytes] | None,
+    peer: str = "",
+) -> Call:
+    """Gives a call as a channel's interceptors see it.
+
+    Args:
+        protocol: The method's.
+        args: The call's.
+        end: Its deadline on the clock of ``time.monotonic``.
+        metadata: What the caller lets go with it.
+        peer: The server's address, if it is known.
+    """
+    return Call(protocol, args, metadata=dict(metadata or {}), reply_metadata={}, peer=peer, deadline=end)
 
 
 class Refused(Exception):

@@ -110,7 +110,10 @@ def receiving(received: dict[str, bytes]) -> collections.abc.Iterator[None]:
 
 
 def end_of_call(
-    protocol: type[MessageProtocol[typing.Any]], timeout: float | None, default: float | None
+    protocol: type[MessageProtocol[typing.Any]],
+    timeout: float | None,
+    default: float | None,
+    begin: float,
 ) -> float | None:
     """Gives a call's deadline on the clock of ``time.monotonic``; None: it has none.
 
@@ -118,14 +121,13 @@ def end_of_call(
         protocol: Its method, which may have a time of its own.
         timeout: Seconds, instead of that.
         default: Seconds, where neither says something.
+        begin: When the call began.
     """
     end = current_deadline.get()
     if timeout is None:
         timeout = default if protocol.timeout is None else protocol.timeout
-    if timeout is not None:
-        own = time.monotonic() + timeout
-        if end is None or own < end:
-            end = own
+    if timeout is not None and (end is None or begin + timeout < end):
+        end = begin + timeout
     return end
 
 

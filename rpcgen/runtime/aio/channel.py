@@ -186,16 +186,13 @@ class AsyncChannel:
         if not self._interceptors:
             return await do(protocol, args, timeout, metadata)
 
-        from rpcgen.runtime.interceptors import Call, through_async
+        from rpcgen.runtime.interceptors import client_call, through_async
 
-        end = end_of_call(protocol, timeout, self._timeout)
-        call = Call(
-            protocol, args, metadata=dict(metadata or {}), reply_metadata={}, peer=self._peer, deadline=end
-        )
+        end = end_of_call(protocol, timeout, self._timeout, monotonic())
+        call = client_call(protocol, args, end, metadata, self._peer)
 
         def proceed() -> Calling:
-            left = None if end is None else end - monotonic()
-            return do(protocol, call.args, left, call.metadata or None)
+            return do(protocol, call.args, call.remaining(), call.metadata or None)
 
         with receiving(call.reply_metadata):
             return await through_async(self._interceptors, call, proceed)
@@ -291,7 +288,7 @@ class AsyncChannel:
                 raise EncodeError("plain messages carry no metadata; the call was not sent")
             codec = protocol.codec()
             message = codec.encode_call(args, self._limits)
-            end = end_of_call(protocol, timeout, self._timeout)
+            end = end_of_call(protocol, timeout, self._timeout, monotonic())
             loop = self._running_loop()
             pool: Pool = self._links.get(loop) or self._link(loop)
             kind, result = await pool.call(message, codec, end)

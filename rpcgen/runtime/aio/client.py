@@ -264,10 +264,9 @@ class ClientConnection(Dialled, asyncio.Protocol):
                 self._leave(self)
             elif event[0] == ENDED:
                 self._ended(event)
-        if events:
-            if self.session.unsent and not self._flushing:
-                self._flush()
-            self._part_if_finished()
+        if self.session.unsent and not self._flushing:
+            self._flush()
+        self._part_if_finished()
 
     def _greeted(self) -> None:
         self._timers.pop(self._no_hello).cancel()

@@ -115,6 +115,8 @@ class Link:
         """Lets connections go when their calls have ended."""
         self._closed = True
         self.connection = None
+        if self._connecting is not None:
+            self._connecting.cancel()
         for connection in list(self._connections):
             connection.retire()
 

@@ -87,16 +87,17 @@ class Router:
     def update(self, instances: collections.abc.Iterable[Instance], now: float) -> list[Endpoint]:
         """Takes the list that a registry gives now; gives those that are no longer on it.
 
-        Of a server that was started anew, what went wrong is forgotten. An empty list leaves
-        the last one for a time: see ``expire``.
+        Of a server that was started anew, what went wrong is forgotten; one that speaks something else
+        is another one. An empty list leaves the last one for a time: see ``expire``.
         """
         known, listed = self._known, {}
         for instance in instances:
             endpoint = known.get(id(instance))
             if endpoint is None:
-                address = instance.address
-                endpoint = self._endpoints.get(address) or Endpoint(instance)
-                if endpoint.describe(instance):
+                endpoint = self._endpoints.get(instance.address)
+                if endpoint is None or endpoint.instance.protocols != instance.protocols:
+                    endpoint = Endpoint(instance)  # it is spoken to in another way, by another channel
+                elif endpoint.describe(instance):
                     self._let_back(endpoint)
             listed[endpoint.address] = endpoint
         if not listed and self._endpoints:
@@ -104,7 +105,9 @@ class Router:
             self._look()
             return []
         self._empty_since = None
-        removed = [endpoint for address, endpoint in self._endpoints.items() if address not in listed]
+        removed = [
+            endpoint for address, endpoint in self._endpoints.items() if listed.get(address) is not endpoint
+        ]
         for endpoint in removed:
             endpoint.move(Event.REMOVED)
         self._endpoints = listed

@@ -1,7 +1,7 @@
 """One service as a channel follows it: its watch, its router, and a channel to each server.
 
 The router decides under the lock; connections are made and closed outside it. Lists come on
-the registry's thread, outcomes of calls on theirs.
+the registry's thread, outcomes of calls on those of their callers, be they blocking or event loops.
 """
 
 from __future__ import annotations
@@ -14,44 +14,25 @@ import typing
 
 from rpcgen.runtime.address import Address
 from rpcgen.runtime.discovery.health import State
+from rpcgen.runtime.discovery.latch import Latch
 from rpcgen.runtime.discovery.routing import Choice, Router
-from rpcgen.runtime.errors import CallError, DeadlineExceeded, NoServers, Unavailable
-from rpcgen.runtime.sync.channel import Channel
+from rpcgen.runtime.discovery.tries import Wait
+from rpcgen.runtime.errors import CallError, NoServers, Unavailable
 
 if typing.TYPE_CHECKING:
+    import collections.abc
+
     from rpcgen.runtime.discovery.balancers import Balancer
     from rpcgen.runtime.discovery.cache import ListCache
     from rpcgen.runtime.discovery.health import Endpoint
+    from rpcgen.runtime.discovery.tries import Steps
     from rpcgen.runtime.registry import Instance, Registry, Snapshot, Watch
     from rpcgen.runtime.stubs import MessageProtocol
-    from rpcgen.runtime.sync.exchange import Connection
-    from rpcgen.runtime.sync.options import ChannelOptions
+
+    Channel: typing.TypeAlias = typing.Any
+    """A channel to one server, blocking or asyncio: of either kind ``retire`` may be called by any thread."""
 
 _log = logging.getLogger("rpcgen")
-
-CONNECT_SHARE = 3
-"""A server has this part of a call's time to be connected to: one that is silent leaves time for others."""
-
-CONNECT_TIME = 3.0
-"""Seconds that it has at most."""
-
-
-class ServerChannel(Channel):
-    """A channel to one server of several: connecting takes a part of a call's time only."""
-
-    def _connect(self, end: float | None) -> tuple[Connection, float]:
-        now = time.monotonic()
-        wait = CONNECT_TIME if end is None else min(CONNECT_TIME, (end - now) / CONNECT_SHARE)
-        try:
-            connection, _ = super()._connect(now + wait)
-        except DeadlineExceeded as error:
-            if end is not None and time.monotonic() >= end:
-                raise
-            raise Unavailable(
-                f"cannot connect: no answer within {wait:.2g} s; the call was not sent"
-            ) from error
-        # It was given less than the call has: the rest is the call's.
-        return connection, 0.0 if end is None else max(0.000_001, end - time.monotonic())
 
 
 class Service:
@@ -64,7 +45,7 @@ class Service:
         zone: That is preferred; ``""``: none.
         cache: Where its last list is kept, if anywhere.
         start_wait: Seconds for the first list to come.
-        channel_options: Of the channels to its servers.
+        new_channel: Makes the channel to a server; nothing is connected by that.
     """
 
     def __init__(
@@ -75,16 +56,16 @@ class Service:
         zone: str,
         cache: ListCache | None,
         start_wait: float,
-        channel_options: ChannelOptions,
+        new_channel: collections.abc.Callable[[Instance], Channel],
     ) -> None:
         self.name = name
         self.router = Router(balancer, random.random, zone)
         self._overdue = time.monotonic() + start_wait
         self._registry = registry
         self._cache = cache
-        self._channel_options = channel_options
+        self._new_channel = new_channel
         self._lock = threading.Lock()
-        self._heard = threading.Event()
+        self._heard = Latch()
         """A list is there, be it of the cache; or none will come."""
         self._seen: tuple[float, int] | None = None
         """When the registry's last list came, and how many servers were on it."""
@@ -105,12 +86,13 @@ class Service:
         """
         self._watch = self._registry.watch(self.name, self._heed)
 
-    def wait(self, end: float | None) -> None:
+    def first_list(self, end: float | None) -> Steps:
         """Waits for the first list, while there is time until ``end``, and until it is overdue."""
-        if self._heard.is_set():
+        if self._heard.is_open:
             return
         until = self._overdue if end is None else min(self._overdue, end)
-        if not self._heard.wait(max(0.0, until - time.monotonic())) and until == self._overdue:
+        is_there = yield Wait(self._heard, max(0.0, until - time.monotonic()))
+        if not is_there and until == self._overdue:
             self._live_from_cache()
 
     def _heed(self, snapshot: Snapshot) -> None:
@@ -118,7 +100,7 @@ class Service:
         self._problem = "" if snapshot.live else snapshot.problem
         if not snapshot.live:
             # What is known stays. If nothing is, an old list must do: the registry's, or the cache's.
-            if not self._heard.is_set() and snapshot.instances:
+            if not self._heard.is_open and snapshot.instances:
                 self._take([instance for instance in snapshot.instances if self._is_usable(instance)])
             elif not snapshot.at:
                 self._live_from_cache()
@@ -130,10 +112,10 @@ class Service:
             self._cache.save(self.name, instances)
 
     def _live_from_cache(self) -> None:
-        if self._cache is None or self._heard.is_set():
+        if self._cache is None or self._heard.is_open:
             return
         instances = [instance for instance in self._cache.load(self.name) if self._is_usable(instance)]
-        if instances and not self._heard.is_set():
+        if instances and not self._heard.is_open:
             self._take(instances)
 
     def _take(self, instances: list[Instance]) -> None:
@@ -141,7 +123,7 @@ class Service:
             if self._closed:
                 return
             removed = self.router.update(instances, time.monotonic())
-        self._heard.set()
+        self._heard.open()
         self._retire(removed)
 
     def _is_usable(self, instance: Instance) -> bool:
@@ -189,11 +171,9 @@ class Service:
     def _open(self, endpoint: Endpoint) -> Channel:
         channel: Channel | None = endpoint.channel
         if channel is None:
-            instance = endpoint.instance
-            port = instance.port or None
-            channel = endpoint.channel = ServerChannel(
-                instance.host, port, **typing.cast("typing.Any", self._channel_options)
-            )
+            if self._closed:
+                raise Unavailable("the channel is closed; the call was not sent")
+            channel = endpoint.channel = self._new_channel(endpoint.instance)
         return channel
 
     def succeeded(self, endpoint: Endpoint) -> None:
@@ -246,17 +226,18 @@ class Service:
             f"it listed {seen}, {time.monotonic() - at:.1f} s ago{problem}; {hint}"
         )
 
-    def close(self) -> None:
-        """Ends the watch and every call that runs. Again is harmless."""
+    def end(self) -> None:
+        """Takes no more lists, opens no more channels, and lets go who waits. Again is harmless."""
         with self._lock:
             self._closed = True
-        self._heard.set()
+        self._heard.open()
+
+    def unwatch(self) -> None:
+        """Ends the watch; the registry may have to be waited for."""
         if self._watch is not None:
             self._watch.close()
-        self.close_channels()
 
-    def close_channels(self) -> None:
-        """Fails every call that runs; in a forked child, leaves the parent's alone. Takes no lock."""
-        for endpoint in (*self.router.endpoints, *self._leaving):
-            if endpoint.channel is not None:
-                endpoint.channel.close()
+    def channels(self) -> list[Channel]:
+        """Gives the channels to all servers, to close; takes no lock, which a forked child might wait for."""
+        endpoints = (*self.router.endpoints, *self._leaving)
+        return [endpoint.channel for endpoint in endpoints if endpoint.channel is not None]

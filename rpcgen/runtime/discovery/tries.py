@@ -1,4 +1,7 @@
-"""The tries of one call: which failures lead to another one, and the error that stands for all of them."""
+"""The tries of one call: what is to be done next, which failures lead to another, and the error that stands for all.
+
+What decides gives steps; a shell, blocking or asyncio, does each and says what came of it.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,33 @@ import typing
 from rpcgen.runtime.errors import CallError, ConnectionLost, DeadlineExceeded, Unavailable
 
 if typing.TYPE_CHECKING:
+    import collections.abc
+
     from rpcgen.runtime.discovery.health import Endpoint
+    from rpcgen.runtime.discovery.latch import Latch
 
     Failed: typing.TypeAlias = list[tuple[Endpoint, CallError]]
     """The tries of a call so far: server, and how it ended there."""
+
+
+class Wait(typing.NamedTuple):
+    """Wait until the latch is open; answer whether it is."""
+
+    latch: Latch
+    seconds: float
+    """At most."""
+
+
+class Try(typing.NamedTuple):
+    """Call by this channel, to one server; answer what was returned, or throw what was raised."""
+
+    channel: typing.Any
+    timeout: float | None
+    """Seconds."""
+
+
+if typing.TYPE_CHECKING:
+    Steps: typing.TypeAlias = collections.abc.Generator[Wait | Try, typing.Any, typing.Any]
 
 TELLING = 0.01
 """Seconds; a deadline that is shorter tells nothing of the server that did not hold it."""

@@ -79,7 +79,7 @@ def test_a_channel_to_one_server_tries_once_anyway() -> None:
 
 def test_stubs_have_no_other_options() -> None:
     unknown: typing.Any = {"retries": 3}
-    with pytest.raises(TypeError, match="no option retries: there are timeout and retry"):
+    with pytest.raises(TypeError, match="no option retries: there are timeout, retry and metadata"):
         rpc.with_options(services.ClientStub(rpc.Channel("127.0.0.1", 1)), **unknown)
 
 
@@ -101,6 +101,7 @@ def test_naming_the_class_loads_little() -> None:
     assert loaded & heavy == set()
     assert {name for name in loaded if name.startswith("rpcgen.runtime.discovery.")} == {
         "rpcgen.runtime.discovery.distributed",
+        "rpcgen.runtime.discovery.distribution",
         "rpcgen.runtime.discovery.tries",
     }
 

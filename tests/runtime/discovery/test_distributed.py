@@ -12,7 +12,7 @@ import typing
 import pytest
 
 from rpcgen import runtime as rpc
-from rpcgen.runtime.discovery import distributed
+from rpcgen.runtime.discovery import distribution
 from rpcgen.runtime.registry import Changed, Instance, Snapshot, Watch
 from tests.runtime.discovery.fleet import (
     EchoAgainProtocol,
@@ -706,12 +706,12 @@ def test_a_forked_child_begins_anew(is_given: bool) -> None:
 
 
 def test_channels_are_forgotten_when_they_are_let_go() -> None:
-    before = len(distributed._channels)
+    before = len(distribution._channels)
     channel = rpc.DistributedChannel(MemoryRegistry())
-    assert len(distributed._channels) == before + 1
+    assert len(distribution._channels) == before + 1
     channel.close()
     del channel
-    assert len(distributed._channels) == before
+    assert len(distribution._channels) == before
 
 
 def test_errors_hold_no_channel_alive() -> None:
