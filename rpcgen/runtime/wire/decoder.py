@@ -15,6 +15,7 @@ from rpcgen.runtime.schema import (
     DEFAULT,
     REQUIRED,
     STRING,
+    UUID,
     Enum,
     Field,
     ListOf,
@@ -25,6 +26,7 @@ from rpcgen.runtime.schema import (
     SetOf,
     Type,
 )
+from rpcgen.runtime.wire.limits import ALIKE
 from rpcgen.runtime.wire.scalars import CODES, ENUM_CODE, SIZED, SIZES, conversion, shown
 from rpcgen.runtime.wire.types import Misfit, is_union, resolved
 
@@ -188,23 +190,27 @@ class Decoder:
     def _set(self, type_: SetOf, end: int) -> set[typing.Any]:
         count = self._enter(end)
         found: set[typing.Any] = set()
+        alike = _Alike(type_.item)
         for index in range(count):
             at = self.pos
             item = self._item(type_.item, end, index)
             if item in found:
                 raise Misfit(f"set item {shown(item)} is repeated", at)
             found.add(item)
+            alike.check(item, at)
         self._room += count > 0
         return found
 
     def _map(self, type_: MapOf, end: int) -> dict[typing.Any, typing.Any]:
         count = self._enter(end)
         found: dict[typing.Any, typing.Any] = {}
+        alike = _Alike(type_.key)
         for index in range(count):
             at = self.pos
             key = self._item(type_.key, end, index)
             if key in found:
                 raise Misfit(f"map key {shown(key)} is repeated", at)
+            alike.check(key, at)
             try:
                 found[key] = self.value(type_.value, end)
             except Misfit as misfit:
@@ -266,3 +272,20 @@ class Decoder:
         self._room -= by
         if self._room < 0:
             raise Misfit(f"nested deeper than {self._limits.nesting}", at)
+
+
+class _Alike:
+    """Counts the keys of a set or map that have one hash, where who sends them can choose it."""
+
+    __slots__ = ("_count", "_hashes")
+
+    def __init__(self, type_: Type) -> None:
+        self._hashes: set[int] | None = set() if resolved(type_) is UUID else None
+        self._count = 0
+
+    def check(self, key: object, at: int) -> None:
+        if self._hashes is not None:
+            self._hashes.add(hash(key))
+            self._count += 1
+            if self._count - len(self._hashes) > ALIKE:
+                raise Misfit(f"over {ALIKE} keys have hashes of others: they are made to take time", at)

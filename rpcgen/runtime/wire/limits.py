@@ -30,3 +30,9 @@ class Limits(typing.NamedTuple):
 
 
 DEFAULT_LIMITS = Limits()
+
+ALIKE = 64
+"""Keys of one hash beyond which a set or map is refused, where who sends it can choose the hashes (of uuids).
+
+Python compares each with all those before it, which takes time by their square. In C: decode.c, ALIKE.
+"""

@@ -30,6 +30,7 @@ from rpcgen.runtime.schema import (
     Type,
     fresh,
 )
+from rpcgen.runtime.wire.limits import ALIKE
 from rpcgen.runtime.wire.scalars import CODES, ENUM_CODE, SIZED, SIZES, conversion
 from rpcgen.runtime.wire.source import (
     SURPRISE,
@@ -222,13 +223,21 @@ class Reader:
         if self._levels is not None:
             self._levels += 1
         source.line(f"{value} = {_EMPTY[type(type_)]}")
+        key = type_.key if isinstance(type_, MapOf) else type_.item
+        alike = ""
+        if not isinstance(type_, ListOf) and resolved(key) is UUID:
+            alike = source.name_for(f"{hint}_hashes")
+            source.line(f"{alike} = set()")
         with source.block(f"for _ in range({size}):"):
             if isinstance(type_, MapOf):
-                key, item = self.row([(None, type_.key, f"{hint}_key"), (None, type_.value, f"{hint}_value")])
-                source.line(f"{value}[{key}] = {item}")
+                part, item = self.row([(None, key, f"{hint}_key"), (None, type_.value, f"{hint}_value")])
+                source.line(f"{value}[{part}] = {item}")
             else:
-                (item,) = self.row([(None, type_.item, f"{hint}_item")])
-                source.line(f"{value}.{'append' if isinstance(type_, ListOf) else 'add'}({item})")
+                (part,) = self.row([(None, key, f"{hint}_item")])
+                source.line(f"{value}.{'append' if isinstance(type_, ListOf) else 'add'}({part})")
+            if alike:
+                source.line(f"{alike}.add(hash({part}))")
+                self.check(f"len({value}) - len({alike}) > {ALIKE}")
         if not isinstance(type_, ListOf):
             self.check(f"len({value}) != {size}")
         if self._levels is not None:

@@ -214,7 +214,7 @@ def test_a_hello_leaves_defaults_out_and_takes_what_is_new() -> None:
         ("04 00000001 ff", "not UTF-8"),
         ("01 00000001 00000000 00000001 ff", "not UTF-8"),
         ("02 00000002 00000001 61", "4 bytes are needed, but 0 are left"),
-            ("02 00000065", "a count of 101; at most 100"),
+        ("02 00000065", "a count of 101; at most 100"),
     ],
 )
 def test_a_wrong_hello_is_refused(payload: str, problem: str) -> None:

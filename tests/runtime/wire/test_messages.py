@@ -183,6 +183,23 @@ def test_calls_that_are_refused(codec: Codec, args: tuple[object, ...], words: s
     assert str(caught.value) == words
 
 
+@pytest.mark.parametrize("kind", [MethodCodec, ReferenceCodec])
+@pytest.mark.parametrize("type_", [rpc.SetOf(rpc.UUID), rpc.MapOf(rpc.UUID, rpc.INT)])
+def test_keys_that_are_made_to_have_one_hash_are_refused(
+    kind: type[MethodCodec] | type[ReferenceCodec], type_: typing.Any
+) -> None:
+    made = kind("f", (rpc.Param(1, "keys", type_),), (), rpc.VOID, ())
+    value = b"" if isinstance(type_, rpc.SetOf) else bytes(4)
+
+    def block(step: int) -> bytes:
+        keys = [(number * step).to_bytes(16, "big") + value for number in range(2_000)]
+        return b"\1" + len(keys).to_bytes(4, "big") + b"".join(keys)
+
+    assert len(made.decode_args(block(2**61))[0]) == 2_000
+    with pytest.raises(rpc.DecodeError, match="f: keys: over 64 keys have hashes of others"):
+        made.decode_args(block(2**61 - 1))
+
+
 def test_a_method_without_parameters() -> None:
     for kind in (MethodCodec, ReferenceCodec):
         codec = kind("rpc.describe", (), (), rpc.STRING, (), True)

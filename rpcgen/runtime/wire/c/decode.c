@@ -202,22 +202,38 @@ fail:
     return NULL;
 }
 
+/* Keys of one hash beyond which a set or map is left to the reference, which refuses it: see limits.py. */
+#define ALIKE 64
+
+/* Adds the hash of a key to those of the keys before; says whether more than ALIKE of them were there already. */
+static int too_alike(PyObject *hashes, PyObject *key, Py_ssize_t index)
+{
+    Py_hash_t hash = PyObject_Hash(key);
+    PyObject *number = hash == -1 ? NULL : PyLong_FromSsize_t(hash);
+    int done = number == NULL ? -1 : PySet_Add(hashes, number);
+    Py_XDECREF(number);
+    return done < 0 ? -1 : index + 1 - PySet_GET_SIZE(hashes) > ALIKE;
+}
+
 static PyObject *read_set(Reader *reader, const Shape *shape)
 {
     Py_ssize_t count = take_count(reader, shape->item->least);
     if (count < 0 || (count && --reader->room < 0))
         return NULL;
     PyObject *set = PySet_New(NULL);
-    if (set == NULL)
-        return NULL;
-    for (Py_ssize_t index = 0; index < count; index++) {
+    PyObject *hashes = shape->item->kind == K_UUID && count > ALIKE ? PySet_New(NULL) : NULL;
+    int done = set == NULL || (hashes == NULL && PyErr_Occurred()) ? -1 : 0;
+    for (Py_ssize_t index = 0; done == 0 && index < count; index++) {
         PyObject *item = read_value(reader, shape->item);
-        int done = item == NULL ? -1 : PySet_Add(set, item);
+        done = item == NULL ? -1 : PySet_Add(set, item);
+        if (done == 0 && hashes != NULL)
+            done = too_alike(hashes, item, index);
         Py_XDECREF(item);
-        if (done < 0) {
-            Py_DECREF(set);
-            return NULL;
-        }
+    }
+    Py_XDECREF(hashes);
+    if (done != 0) {
+        Py_XDECREF(set);
+        return NULL;
     }
     if (PySet_GET_SIZE(set) != count) { /* one is repeated */
         Py_DECREF(set);
@@ -236,18 +252,21 @@ static PyObject *read_map(Reader *reader, const Shape *shape)
     if (count < 0 || (count && --reader->room < 0))
         return NULL;
     PyObject *map = PyDict_New();
-    if (map == NULL)
-        return NULL;
-    for (Py_ssize_t index = 0; index < count; index++) {
+    PyObject *hashes = key_shape->kind == K_UUID && count > ALIKE ? PySet_New(NULL) : NULL;
+    int done = map == NULL || (hashes == NULL && PyErr_Occurred()) ? -1 : 0;
+    for (Py_ssize_t index = 0; done == 0 && index < count; index++) {
         PyObject *key = key_shape->kind == K_STRING ? read_string(reader) : read_value(reader, key_shape);
         PyObject *value = key == NULL ? NULL : read_value(reader, value_shape);
-        int done = value == NULL ? -1 : PyDict_SetItem(map, key, value);
+        done = value == NULL ? -1 : PyDict_SetItem(map, key, value);
+        if (done == 0 && hashes != NULL)
+            done = too_alike(hashes, key, index);
         Py_XDECREF(key);
         Py_XDECREF(value);
-        if (RARE(done < 0)) {
-            Py_DECREF(map);
-            return NULL;
-        }
+    }
+    Py_XDECREF(hashes);
+    if (RARE(done != 0)) {
+        Py_XDECREF(map);
+        return NULL;
     }
     if (PyDict_GET_SIZE(map) != count) { /* a key is repeated */
         Py_DECREF(map);
