@@ -8,7 +8,7 @@ import contextlib
 import typing
 
 from rpcgen import runtime as rpc
-from tests.support import services
+from tests.support import loops, services
 from tests.support.waiting import PATIENCE
 
 
@@ -96,7 +96,7 @@ def runs(test: typing.Callable[..., collections.abc.Coroutine[object, object, No
             async with asyncio.timeout(PATIENCE):
                 await test(**fixtures)
 
-        asyncio.run(within())
+        loops.run(within())
 
     import functools
     import inspect

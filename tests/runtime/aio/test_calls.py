@@ -12,7 +12,7 @@ import typing
 import pytest
 
 from rpcgen import runtime as rpc
-from tests.support import services
+from tests.support import loops, services
 from tests.support.aio import AsyncClientStub, Handlers, runs, served, until
 from tests.support.peers import unused_port
 
@@ -223,7 +223,7 @@ def test_a_channel_serves_several_loops_in_several_threads() -> None:
             up.set()
             await asyncio.to_thread(down.wait)
 
-    server = threading.Thread(target=lambda: asyncio.run(serve()))
+    server = threading.Thread(target=lambda: loops.run(serve()))
     server.start()
     assert up.wait(30)
     channel = rpc.AsyncChannel("127.0.0.1", port[0])
@@ -235,7 +235,7 @@ def test_a_channel_serves_several_loops_in_several_threads() -> None:
         found.append(await asyncio.gather(*[stub.divide(number) for number in range(100)]))
         await channel._links[asyncio.get_running_loop()].close()
 
-    threads = [threading.Thread(target=lambda: asyncio.run(call())) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: loops.run(call())) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
