@@ -58,14 +58,15 @@ class Acceptor:
         if self._share is not None:
             self._share.count(connections)
 
-    def accept(self, connections: int) -> list[tuple[socket.socket, typing.Any]]:
+    def accept(self, connections: int, most: int = _A_TURN) -> list[tuple[socket.socket, typing.Any]]:
         """Gives some of the connections that wait, with where they come from.
 
         Args:
             connections: That are there already.
+            most: To be given.
         """
         if self._share is None:
-            return self._take(_A_TURN, connections)
+            return self._take(most, connections)
         if self._share.leaves(connections):
             self.resume = time.monotonic() + MOMENT
             return []
