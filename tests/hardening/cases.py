@@ -10,7 +10,6 @@ import gzip
 import importlib.util
 import struct
 import typing
-import uuid
 import zlib
 
 from rpcgen.runtime.wire.compression import BY_NAME
@@ -69,8 +68,7 @@ def sized(block: bytes) -> bytes:
 
 def uuids_of_one_hash(count: int) -> bytes:
     """Gives the bytes of a set of uuids that all have one hash: Python's is the number modulo 2^61 - 1."""
-    numbers = (uuid.UUID(int=number * (2**61 - 1)).bytes for number in range(count))
-    return u32(count) + b"".join(numbers)
+    return u32(count) + b"".join((number * (2**61 - 1)).to_bytes(16, "big") for number in range(count))
 
 
 BAD = "BAD_REQUEST"

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 import typing
 
 import pytest
 
-from rpcgen import runtime as rpc
 from tests.hardening import cases
 from tests.hardening.bystander import Bystander
+from tests.hardening.connections import client, fault_of, next_frame, skip_unless_framed
 from tests.hardening.target import KINDS, Target
 from tests.support import raw
-from tests.support.framed import HELLO, PREFACE, frame
-from tests.support.waiting import PATIENCE
+from tests.support.framed import frame
 
 pytestmark = pytest.mark.usefixtures("bystander")
 
@@ -33,48 +31,11 @@ def target(request: pytest.FixtureRequest) -> typing.Iterator[Target]:
         yield running
 
 
-def skip_unless_framed(target: Target) -> None:
-    """Skips where the server takes plain messages alone."""
-    with raw.connection(target.port) as sock:
-        sock.sendall(PREFACE + HELLO)
-        if raw.exactly(sock, 5)[4:] != b"\0":
-            pytest.skip("this kind of server takes plain messages alone")
-
-
 @pytest.fixture
 def bystander(target: Target) -> typing.Iterator[Bystander]:
     """Somebody whose calls go on during each test, and are all answered."""
     with Bystander(target.port) as other:
         yield other
-
-
-@contextlib.contextmanager
-def client(target: Target, *, framed: bool, timeout: float = PATIENCE) -> typing.Iterator[socket.socket]:
-    """A connection; a framed one has said HELLO."""
-    with raw.connection(target.port) as sock:
-        sock.settimeout(timeout)
-        if framed:
-            sock.sendall(PREFACE + HELLO)
-        yield sock
-
-
-def next_frame(sock: socket.socket) -> tuple[int, int, bytes] | None:
-    """Receives a frame that is no HELLO: kind, call id, payload; None at the end."""
-    while True:
-        head = raw.exactly(sock, 10)
-        if len(head) < 10:
-            assert head == b""
-            return None
-        length, kind, _, call_id = struct.unpack(">IBBI", head)
-        payload = raw.exactly(sock, length - 6)
-        if kind != 0:
-            return kind, call_id, payload
-
-
-def fault_of(payload: bytes) -> str:
-    """Gives a FAULT's payload as plain messages say it."""
-    size = int.from_bytes(payload[1:5], "big")
-    return f"{rpc.FaultCode(payload[0]).name}: {payload[5 : 5 + size].decode()}"
 
 
 def answer(sock: socket.socket, call: cases.Call, *, framed: bool) -> str:

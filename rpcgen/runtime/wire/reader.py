@@ -94,6 +94,10 @@ class FrameReader(Flow):
                 if pos != len(whole):
                     self._keep(whole, pos, now if pos else first)
         except ProtocolError as error:
+            # What came hangs on its frames, which hang on it, until the garbage collector comes by.
+            for raised in (error, error.__context__):
+                if raised is not None:
+                    raised.__traceback__ = None
             events.append(self._break(error, FaultCode.BAD_REQUEST))
         return events
 
