@@ -48,6 +48,8 @@ class Connection(asyncio.Protocol):
         self._stuck_since: float | None = None
         """Since when the client does not take replies."""
         self._is_paused = False
+        self._resumed = 0.0
+        """Since when it receives again: the client cannot help what was before that."""
         self._is_parted = False
         """This end is closed; what comes is for nobody."""
 
@@ -96,7 +98,11 @@ class Connection(asyncio.Protocol):
         if self._stuck_since is not None and now - self._stuck_since > limits.receive_time:
             return f"it took over {limits.receive_time:g} s to take a reply"
         begun = self.begun()
-        if begun is not None and now - begun > limits.receive_time:
+        if (
+            begun is not None
+            and not self._is_paused
+            and now - max(begun, self._resumed) > limits.receive_time
+        ):
             return f"it took over {limits.receive_time:g} s to send a call"
         patience = limits.receive_time if self._is_parted else limits.idle_time
         if not self.is_busy and now - self.since > patience:
@@ -133,6 +139,7 @@ class Connection(asyncio.Protocol):
         """Receives from now on."""
         if self._is_paused and not self.transport.is_closing():
             self._is_paused = False
+            self._resumed = monotonic()
             self.transport.resume_reading()
 
     def enter(self) -> None:

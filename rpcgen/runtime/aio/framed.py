@@ -33,6 +33,11 @@ _log = logging.getLogger("rpcgen")
 _MUCH = 256 * 1024
 """Bytes of replies after which they are sent before another call is answered."""
 
+_PIECE = 16 * 1024
+"""Bytes that are looked at before another look at whether calls must wait: as events they take 20 times as much."""
+
+_NOTHING = memoryview(b"")
+
 _LINGER = 1.0
 """Seconds that a client has to close its end when it has been told that the server leaves."""
 
@@ -53,6 +58,8 @@ class FramedConnection(Connection):
         self._is_due = False
         """``_end_turn`` will be called."""
         self._filling: Filling | None = None
+        self._unread = _NOTHING
+        """Received, and not looked at yet."""
 
     # What asyncio tells
 
@@ -60,11 +67,32 @@ class FramedConnection(Connection):
         if self._is_parted:
             return
         now = monotonic()
+        if len(data) > _PIECE or self._unread:
+            self._unread = memoryview(bytes(self._unread) + data)
+            self._read_on()
+            return
         events = self.session.receive(data, now)
         if self.session.space() is not None:
-            self._filling = self._filling or Filling(self)
-            self.transport.set_protocol(self._filling)
+            self._fill()
         self.heed(events, now)
+
+    def _read_on(self) -> None:
+        """Takes what one receive has brought, in pieces, until a call must wait."""
+        now = monotonic()
+        while self._unread and not (self._waiting or self._stuck_since is not None or self._is_parted):
+            piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
+            self.heed(self.session.receive(bytes(piece), now), now)
+        if self._is_parted:
+            self._unread = _NOTHING
+        elif self._unread:
+            self.pause()
+        elif self.session.space() is not None:
+            self._fill()
+
+    def _fill(self) -> None:
+        """Receives the rest of a long frame where it will lie."""
+        self._filling = self._filling or Filling(self)
+        self.transport.set_protocol(self._filling)
 
     def eof_received(self) -> bool | None:
         if not self._is_parted:
@@ -75,6 +103,7 @@ class FramedConnection(Connection):
         if exc is not None and not self._is_parted:
             _log.debug("lost the connection of %s: %s", self.peer, exc)
         self._waiting.clear()
+        self._unread = _NOTHING
         self.session.end()
         for call in list(self._calls.values()):
             call.wants_reply = False
@@ -142,7 +171,9 @@ class FramedConnection(Connection):
             else:
                 self._heed_rare(event)
         self._flush()
-        if not waiting and self._stuck_since is None:
+        if self._unread:
+            self._read_on()
+        if not (waiting or self._unread or self._stuck_since is not None):
             self.receive_again()
 
     # Calls
