@@ -103,7 +103,7 @@ class BaseClientStub(rpc.ClientStub):
 
         Idempotent: it may be sent again.
         """
-        self._call(BasePingProtocol)
+        return self._call(BasePingProtocol)
 
     def version(self) -> str:
         """The version of the server's program.
@@ -119,11 +119,8 @@ class BaseClientStub(rpc.ClientStub):
 class BaseAsyncClientStub(rpc.AsyncClientStub):
     """BaseClientStub for asyncio."""
 
-    async def ping(self) -> None:
-        await self._call(BasePingProtocol)
-
-    async def version(self) -> str:
-        return await self._call(BaseVersionProtocol)
+    ping = rpc.awaited(BaseClientStub.ping)
+    version = rpc.awaited(BaseClientStub.version)
 
 
 INTERFACE = rpc.Interface(

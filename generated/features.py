@@ -439,7 +439,7 @@ class DirectoryClientStub(common.BaseClientStub):
     """The directory of people."""
 
     def ping(self) -> None:
-        self._call(DirectoryPingProtocol)
+        return self._call(DirectoryPingProtocol)
 
     def version(self) -> str:
         return self._call(DirectoryVersionProtocol)
@@ -477,7 +477,7 @@ class DirectoryClientStub(common.BaseClientStub):
         Args:
             line: string
         """
-        self._call(DirectoryLogProtocol, line)
+        return self._call(DirectoryLogProtocol, line)
 
     def get(self, id: int) -> Person | None:
         """Person? get(1: UserId id)
@@ -521,40 +521,20 @@ class DirectoryClientStub(common.BaseClientStub):
         Raises:
             NotFound: Raised when someone is sought who is not there.
         """
-        self._call(DirectoryRemoveProtocol, id, force)
+        return self._call(DirectoryRemoveProtocol, id, force)
 
 
 class DirectoryAsyncClientStub(common.BaseAsyncClientStub):
     """DirectoryClientStub for asyncio."""
 
-    async def ping(self) -> None:
-        await self._call(DirectoryPingProtocol)
-
-    async def version(self) -> str:
-        return await self._call(DirectoryVersionProtocol)
-
-    async def find(
-        self,
-        query: str,
-        limit: int = 100,
-        page: common.Page | None = None,
-    ) -> list[Person]:
-        return await self._call(DirectoryFindProtocol, query, limit, page)
-
-    async def log(self, line: str) -> None:
-        await self._call(DirectoryLogProtocol, line)
-
-    async def get(self, id: int) -> Person | None:
-        return await self._call(DirectoryGetProtocol, id)
-
-    async def groups(self) -> dict[str, list[int]]:
-        return await self._call(DirectoryGroupsProtocol)
-
-    async def everything(self, kinds: set[Kind] = rpc.DEFAULT) -> dict[str, Everything]:
-        return await self._call(DirectoryEverythingProtocol, kinds)
-
-    async def remove(self, id: int, force: bool = False) -> None:
-        await self._call(DirectoryRemoveProtocol, id, force)
+    ping = rpc.awaited(DirectoryClientStub.ping)
+    version = rpc.awaited(DirectoryClientStub.version)
+    find = rpc.awaited(DirectoryClientStub.find)
+    log = rpc.awaited(DirectoryClientStub.log)
+    get = rpc.awaited(DirectoryClientStub.get)
+    groups = rpc.awaited(DirectoryClientStub.groups)
+    everything = rpc.awaited(DirectoryClientStub.everything)
+    remove = rpc.awaited(DirectoryClientStub.remove)
 
 
 class ArchiveHandlers(DirectoryHandlers, typing.Protocol):
@@ -569,7 +549,7 @@ class ArchiveClientStub(DirectoryClientStub):
     """A service in the same file that has nothing of its own."""
 
     def ping(self) -> None:
-        self._call(ArchivePingProtocol)
+        return self._call(ArchivePingProtocol)
 
     def version(self) -> str:
         return self._call(ArchiveVersionProtocol)
@@ -583,7 +563,7 @@ class ArchiveClientStub(DirectoryClientStub):
         return self._call(ArchiveFindProtocol, query, limit, page)
 
     def log(self, line: str) -> None:
-        self._call(ArchiveLogProtocol, line)
+        return self._call(ArchiveLogProtocol, line)
 
     def get(self, id: int) -> Person | None:
         return self._call(ArchiveGetProtocol, id)
@@ -595,40 +575,20 @@ class ArchiveClientStub(DirectoryClientStub):
         return self._call(ArchiveEverythingProtocol, kinds)
 
     def remove(self, id: int, force: bool = False) -> None:
-        self._call(ArchiveRemoveProtocol, id, force)
+        return self._call(ArchiveRemoveProtocol, id, force)
 
 
 class ArchiveAsyncClientStub(DirectoryAsyncClientStub):
     """ArchiveClientStub for asyncio."""
 
-    async def ping(self) -> None:
-        await self._call(ArchivePingProtocol)
-
-    async def version(self) -> str:
-        return await self._call(ArchiveVersionProtocol)
-
-    async def find(
-        self,
-        query: str,
-        limit: int = 100,
-        page: common.Page | None = None,
-    ) -> list[Person]:
-        return await self._call(ArchiveFindProtocol, query, limit, page)
-
-    async def log(self, line: str) -> None:
-        await self._call(ArchiveLogProtocol, line)
-
-    async def get(self, id: int) -> Person | None:
-        return await self._call(ArchiveGetProtocol, id)
-
-    async def groups(self) -> dict[str, list[int]]:
-        return await self._call(ArchiveGroupsProtocol)
-
-    async def everything(self, kinds: set[Kind] = rpc.DEFAULT) -> dict[str, Everything]:
-        return await self._call(ArchiveEverythingProtocol, kinds)
-
-    async def remove(self, id: int, force: bool = False) -> None:
-        await self._call(ArchiveRemoveProtocol, id, force)
+    ping = rpc.awaited(ArchiveClientStub.ping)
+    version = rpc.awaited(ArchiveClientStub.version)
+    find = rpc.awaited(ArchiveClientStub.find)
+    log = rpc.awaited(ArchiveClientStub.log)
+    get = rpc.awaited(ArchiveClientStub.get)
+    groups = rpc.awaited(ArchiveClientStub.groups)
+    everything = rpc.awaited(ArchiveClientStub.everything)
+    remove = rpc.awaited(ArchiveClientStub.remove)
 
 
 class Handlers(typing.Protocol):
@@ -686,11 +646,8 @@ class ClientStub(rpc.ClientStub):
 class AsyncClientStub(rpc.AsyncClientStub):
     """ClientStub for asyncio."""
 
-    async def divide(self, num1: int, num2: int = 1) -> float:
-        return await self._call(DivideProtocol, num1, num2)
-
-    async def area(self, shape: AnyShape) -> float:
-        return await self._call(AreaProtocol, shape)
+    divide = rpc.awaited(ClientStub.divide)
+    area = rpc.awaited(ClientStub.area)
 
 
 INTERFACE = rpc.Interface(

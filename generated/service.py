@@ -63,8 +63,7 @@ class ClientStub(rpc.ClientStub):
 class AsyncClientStub(rpc.AsyncClientStub):
     """ClientStub for asyncio."""
 
-    async def divide(self, num1: int, num2: int = 1) -> float:
-        return await self._call(DivideProtocol, num1, num2)
+    divide = rpc.awaited(ClientStub.divide)
 
 
 INTERFACE = rpc.Interface(

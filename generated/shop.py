@@ -314,7 +314,7 @@ class CatalogueClientStub(common.BaseClientStub):
     """What anyone may look at."""
 
     def ping(self) -> None:
-        self._call(CataloguePingProtocol)
+        return self._call(CataloguePingProtocol)
 
     def version(self) -> str:
         return self._call(CatalogueVersionProtocol)
@@ -353,21 +353,10 @@ class CatalogueClientStub(common.BaseClientStub):
 class CatalogueAsyncClientStub(common.BaseAsyncClientStub):
     """CatalogueClientStub for asyncio."""
 
-    async def ping(self) -> None:
-        await self._call(CataloguePingProtocol)
-
-    async def version(self) -> str:
-        return await self._call(CatalogueVersionProtocol)
-
-    async def search(
-        self,
-        words: str,
-        page: common.Page | None = None,
-    ) -> list[Article]:
-        return await self._call(CatalogueSearchProtocol, words, page)
-
-    async def article(self, sku: str) -> Article:
-        return await self._call(CatalogueArticleProtocol, sku)
+    ping = rpc.awaited(CatalogueClientStub.ping)
+    version = rpc.awaited(CatalogueClientStub.version)
+    search = rpc.awaited(CatalogueClientStub.search)
+    article = rpc.awaited(CatalogueClientStub.article)
 
 
 class OrdersHandlers(common.BaseHandlers, typing.Protocol):
@@ -420,7 +409,7 @@ class OrdersClientStub(common.BaseClientStub):
     """What customers do."""
 
     def ping(self) -> None:
-        self._call(OrdersPingProtocol)
+        return self._call(OrdersPingProtocol)
 
     def version(self) -> str:
         return self._call(OrdersVersionProtocol)
@@ -506,37 +495,19 @@ class OrdersClientStub(common.BaseClientStub):
             sku: Sku
             at: timestamp
         """
-        self._call(OrdersViewedProtocol, sku, at)
+        return self._call(OrdersViewedProtocol, sku, at)
 
 
 class OrdersAsyncClientStub(common.BaseAsyncClientStub):
     """OrdersClientStub for asyncio."""
 
-    async def ping(self) -> None:
-        await self._call(OrdersPingProtocol)
-
-    async def version(self) -> str:
-        return await self._call(OrdersVersionProtocol)
-
-    async def place(
-        self,
-        lines: list[Line],
-        address: Address,
-        notes: dict[str, str] = rpc.DEFAULT,
-    ) -> Order:
-        return await self._call(OrdersPlaceProtocol, lines, address, notes)
-
-    async def pay(self, id: uuid.UUID, payment: AnyPayment) -> Order:
-        return await self._call(OrdersPayProtocol, id, payment)
-
-    async def order(self, id: uuid.UUID) -> Order:
-        return await self._call(OrdersOrderProtocol, id)
-
-    async def cancel(self, id: uuid.UUID, reason: str = "") -> bool:
-        return await self._call(OrdersCancelProtocol, id, reason)
-
-    async def viewed(self, sku: str, at: datetime.datetime) -> None:
-        await self._call(OrdersViewedProtocol, sku, at)
+    ping = rpc.awaited(OrdersClientStub.ping)
+    version = rpc.awaited(OrdersClientStub.version)
+    place = rpc.awaited(OrdersClientStub.place)
+    pay = rpc.awaited(OrdersClientStub.pay)
+    order = rpc.awaited(OrdersClientStub.order)
+    cancel = rpc.awaited(OrdersClientStub.cancel)
+    viewed = rpc.awaited(OrdersClientStub.viewed)
 
 
 INTERFACE = rpc.Interface(

@@ -49,6 +49,7 @@ FLOORS = [
         for name in (
             "dispatch",
             "stubs",
+            "awaited",
             "handlers",
             "contexts",
             "interceptors",

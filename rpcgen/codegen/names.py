@@ -251,8 +251,10 @@ class Names:
                     names, protocol=self.methods[service.name, method.name].protocol
                 )
         wanted: list[tuple[str, str, Span]] = []
+        # AsyncClientStub's body names ClientStub: a method of that name would hide it there.
+        hidden = self._in_classes | {self.services[service.name]["ClientStub"]}
         for method in service.methods:
-            name = _member(method.name, self._in_classes)
+            name = _member(method.name, hidden)
             # Stubs keep `_x` for themselves, so that their public names are the IDL's alone.
             if name.startswith("_") and not name.endswith("_"):
                 name += "_"

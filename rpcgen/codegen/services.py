@@ -110,7 +110,7 @@ class Services:
         names = self.names.methods[service.name, method.name]
         home = self.home
         returns = self.types.annotation(method.returns, home)
-        header, call, async_header, async_call = self._stub(method, names, home)
+        header, call, awaited = self._stub(service, method, names, home)
         plain = [
             f"{name}: {self.types.annotation(param.type, home)}"
             for name, param in zip(names.params, method.params, strict=True)
@@ -128,8 +128,7 @@ class Services:
             header=header,
             docstring=self._docstring(method, names),
             call=call,
-            async_header=async_header,
-            async_call=async_call,
+            awaited=awaited,
             model=method,
         )
 
@@ -141,7 +140,7 @@ class Services:
         above = self.types.book.of(nearest).methods[base.name, method.name].protocol
         if nearest.path != self.home.path:
             above = f"{self.types.local(nearest)}.{above}"
-        header, call, async_header, async_call = self._stub(method, names, home)
+        header, call, awaited = self._stub(service, method, names, home)
         wire_name = f"{service.name}.{method.name}"
         return MethodView(
             name=names.attr,
@@ -154,27 +153,25 @@ class Services:
             header=header,
             docstring=None,
             call=call,
-            async_header=async_header,
-            async_call=async_call,
+            awaited=awaited,
             model=method,
         )
 
     def _stub(
-        self, method: model.Method, names: MethodNames, home: model.Module
-    ) -> tuple[str, str, str, str]:
-        """Gives a method's header and body in ClientStub, and both in AsyncClientStub."""
+        self, service: model.Service, method: model.Method, names: MethodNames, home: model.Module
+    ) -> tuple[str, str, str]:
+        """Gives a method's header and body in ClientStub, and its line in AsyncClientStub."""
         parameters = ["self"]
         for name, param in zip(names.params, method.params, strict=True):
             annotation = self.types.annotation(param.type, home)
             parameters.append(parameter(name, annotation, self.declarations.default(param, home)))
         returns = self.types.annotation(method.returns, home)
-        begin = "" if returns == "None" else "return "
-        arguments = Group("self._call(", [names.protocol, *names.params], ")")
+        method_of_client = f"{self.names.services[service.name]['ClientStub']}.{names.attr}"
         return (
             _def(names.attr, parameters, returns, ":"),
-            statement(begin, arguments, indent=8),
-            _def(names.attr, parameters, returns, ":", "async def "),
-            statement(begin + "await ", arguments, indent=8),
+            # Of a method without a result, too: AsyncClientStub's is to be awaited.
+            statement("return ", Group("self._call(", [names.protocol, *names.params], ")"), indent=8),
+            statement(f"{names.attr} = ", Group("rpc.awaited(", [method_of_client], ")"), indent=4),
         )
 
     def _attributes(self, method: model.Method, names: MethodNames) -> list[str]:
@@ -243,5 +240,5 @@ def _class(name: str, *bases: str) -> str:
     return statement("class ", Group(f"{name}(", bases, ")"), ":")
 
 
-def _def(name: str, parameters: list[str], returns: str, after: str, begin: str = "def ") -> str:
-    return statement(begin, Group(f"{name}(", parameters, ")"), f" -> {returns}{after}", 4)
+def _def(name: str, parameters: list[str], returns: str, after: str) -> str:
+    return statement("def ", Group(f"{name}(", parameters, ")"), f" -> {returns}{after}", 4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rpcgen.codegen.view import ModuleView
 
-CHECKSUM = 400744729
+CHECKSUM = 897789069
 
 
 def render(module: ModuleView) -> str:
@@ -107,10 +107,10 @@ def render(module: ModuleView) -> str:
         add("\n\n")
         add(f"{service.async_client_header}\n")
         add(f"    {service.async_client_docstring}\n")
-        for method in service.methods:
+        if service.methods:
             add("\n")
-            add(f"    {method.async_header}\n")
-            add(f"        {method.async_call}\n")
+        for method in service.methods:
+            add(f"    {method.awaited}\n")
     add("\n\n")
     add(f"{module.interface}\n")
     for service in module.services:

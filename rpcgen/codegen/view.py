@@ -91,8 +91,7 @@ class MethodView(msgspec.Struct, frozen=True, gc=False):
         header: ``def divide(self, num1: int, num2: int = 1) -> float:``.
         docstring: None for an inherited method, whose parent has it.
         call: ``return self._call(DivideProtocol, num1, num2)``.
-        async_header: ``async def divide(self, num1: int, num2: int = 1) -> float:``.
-        async_call: ``return await self._call(DivideProtocol, num1, num2)``.
+        awaited: The whole assignment in AsyncClientStub: ``divide = rpc.awaited(ClientStub.divide)``.
     """
 
     name: str
@@ -105,8 +104,7 @@ class MethodView(msgspec.Struct, frozen=True, gc=False):
     header: str
     docstring: str | None
     call: str
-    async_header: str
-    async_call: str
+    awaited: str
     model: model.Method
 
 

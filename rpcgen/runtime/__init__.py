@@ -23,6 +23,9 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.aio.server import (
         AsyncServer as AsyncServer,
     )
+    from rpcgen.runtime.awaited import (
+        awaited as awaited,
+    )
     from rpcgen.runtime.contexts import (
         Context as Context,
         context as context,
@@ -234,6 +237,7 @@ _HOMES = {
     "aio.channel": ("AsyncChannel",),
     "aio.options": ("AsyncChannelOptions", "AsyncServerOptions"),
     "aio.server": ("AsyncServer",),
+    "awaited": ("awaited",),
     "contexts": ("Context", "context"),
     "handlers": ("inline",),
     "interceptors": ("Call", "Interceptor", "Refused"),

@@ -290,9 +290,9 @@ class ClientStub:
 class AsyncCaller(typing.Protocol):
     """What an asyncio client stub needs of a channel."""
 
-    async def call(
+    def call(
         self, protocol: type[MessageProtocol[typing.Any]], args: tuple[object, ...], timeout: float | None
-    ) -> typing.Any:
+    ) -> collections.abc.Coroutine[typing.Any, typing.Any, typing.Any]:
         """Calls the method and gives its result; raises what it raised."""
 
 
