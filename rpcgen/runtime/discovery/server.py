@@ -9,7 +9,7 @@ from rpcgen.runtime.errors import DeadlineExceeded, Unavailable
 from rpcgen.runtime.sync.channel import Channel
 
 if typing.TYPE_CHECKING:
-    from rpcgen.runtime.sync.exchange import Connection
+    from rpcgen.runtime.sync.line import Line
 
 CONNECT_SHARE = 3
 """A server has this part of a call's time to be connected to: one that is silent leaves time for others."""
@@ -34,7 +34,7 @@ class ServerChannel(Channel):
     def __init__(self, host: str, port: int | None, *, protocol: str, **options: typing.Any) -> None:
         super().__init__(host, port, **options)
 
-    def _connect(self, end: float | None) -> tuple[Connection, float]:
+    def _connect(self, end: float | None) -> tuple[Line, float]:
         now = time.monotonic()
         wait = time_to_connect(end, now)
         try:
