@@ -23,19 +23,26 @@ from rpcgen.runtime.errors import (
     FaultCode,
     RemoteException,
     RemoteFault,
+    RpcError,
     Unavailable,
 )
 from rpcgen.runtime.options import checked_timeout, current_deadline
-from rpcgen.runtime.sync.dial import dial
-from rpcgen.runtime.sync.exchange import FAULT, RETURNED, Connection
+from rpcgen.runtime.sync.connector import Connector
+from rpcgen.runtime.sync.line import FAULT, RETURNED
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
+from rpcgen.runtime.wire.outcomes import told
 
 if typing.TYPE_CHECKING:
     import collections.abc
+    import ssl
     import threading
     import types
 
+    from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.stubs import MessageProtocol
+    from rpcgen.runtime.sync.line import Line, Metadata
+    from rpcgen.runtime.sync.shared import Shared
+    from rpcgen.runtime.tls import TLS
     from rpcgen.runtime.wire.plain import MethodCodec
 
 TRUSTED = 0.001
@@ -68,9 +75,17 @@ class Channel:
             (``@timeout``) nor ``rpc.with_options`` says otherwise. None waits for ever.
         max_connections: Calls at once; further ones wait for their turn. None: no limit.
         limits: What is accepted in replies, and sent in calls.
+        protocol: ``"plain"`` for a server that does not speak framed messages; there are no metadata
+            then, and none of ``credentials``, ``compress`` and ``multiplex``.
+        credentials: Who this client is, for servers that ask.
+        tls: ``rpc.TLS``, an ``ssl.SSLContext``, or True: what the system trusts is trusted.
+        interceptors: What is done around each call; see ``rpc.Interceptor``.
+        compress: Names of algorithms (gzip, zstd, lz4) to compress calls by, the best one first.
+        multiplex: All threads' calls go over one connection, instead of one for each that runs.
 
     Raises:
         ValueError: Host and port name no address, or an option is out of its range.
+        OSError: A certificate cannot be read.
     """
 
     def __init__(
@@ -81,11 +96,31 @@ class Channel:
         timeout: float | None = None,
         max_connections: int | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        protocol: typing.Literal["framed", "plain"] = "plain",
+        credentials: str = "",
+        tls: TLS | ssl.SSLContext | bool | None = None,
+        interceptors: collections.abc.Sequence[Interceptor] = (),
+        compress: collections.abc.Sequence[str] = (),
+        multiplex: bool = False,
     ) -> None:
         self.address = Address.of(host, port)
         self._peer = str(self.address)
         if max_connections is not None and max_connections < 1:
             raise ValueError(f"max_connections is at least 1, or None; not {max_connections!r}")
+        if max_connections is not None and multiplex:
+            raise ValueError("max_connections with multiplex: there is one connection then")
+        self._connector = Connector(
+            self.address,
+            limits=limits,
+            protocol=protocol,
+            credentials=credentials,
+            tls=tls,
+            compress=compress,
+            multiplex=multiplex,
+        )
+        self._is_framed = self._connector.is_framed
+        self._is_shared = multiplex
+        self._interceptors = tuple(interceptors)
         self._timeout = checked_timeout(timeout)
         self._max_connections = max_connections
         self._limits = limits
@@ -96,9 +131,14 @@ class Channel:
 
     def _start(self) -> None:
         self._forks = _forks
-        self._idle: collections.deque[Connection] = collections.deque()
-        self._open: set[Connection] = set()
+        self._idle: collections.deque[Line] = collections.deque()
+        self._open: set[Line] = set()
+        self._shared: Shared | None = None
         self._turns: threading.Semaphore | None = None
+        if self._is_shared:
+            from rpcgen.runtime.sync.shared import Shared
+
+            self._shared = Shared()
         if self._max_connections is not None:
             import threading
 
@@ -134,13 +174,53 @@ class Channel:
         """
         # Every function, branch and attribute on the way of a usual call was measured: hence no
         # smaller functions here, and codecs at hand.
+        if self._interceptors:
+            return self._call_through(protocol, args, timeout, metadata)
+        return self._call(protocol, args, timeout, metadata)
+
+    def _call_through(
+        self,
+        protocol: type[MessageProtocol[typing.Any]],
+        args: tuple[object, ...],
+        timeout: float | None,
+        metadata: Metadata | None,
+    ) -> typing.Any:
+        from rpcgen.runtime.interceptors import Call, through
+        from rpcgen.runtime.options import end_of_call, receiving
+
+        call = Call(
+            protocol,
+            args,
+            metadata=dict(metadata or {}),
+            reply_metadata={},
+            peer=self._peer,
+            deadline=end_of_call(protocol, timeout, self._timeout, monotonic()),
+        )
+
+        def proceed() -> typing.Any:
+            left = None if call.deadline is None else call.deadline - monotonic()
+            with receiving(call.reply_metadata):
+                return self._call(protocol, call.args, left, call.metadata or None)
+
+        return through(self._interceptors, call, proceed)
+
+    def _call(
+        self,
+        protocol: type[MessageProtocol[typing.Any]],
+        args: tuple[object, ...],
+        timeout: float | None,
+        metadata: Metadata | None,
+    ) -> typing.Any:
         try:
-            if metadata is not None:
-                raise EncodeError("plain messages carry no metadata; the call was not sent")
             codec = self._codecs.get(protocol)
             if codec is None:
                 codec = self._codecs[protocol] = protocol.codec()
-            message = codec.encode_call(args, self._limits)
+            if self._is_framed:
+                message = codec.encode_frame(args, self._limits)
+            elif metadata:
+                raise EncodeError("plain messages carry no metadata; the call was not sent")
+            else:
+                message = codec.encode_call(args, self._limits)
             now = monotonic()
             end = current_deadline.get()
             if timeout is None:
@@ -161,6 +241,11 @@ class Channel:
                 now, wait = self._take_turn(turns, end, wait)
             try:
                 while True:
+                    if self._shared is not None:
+                        kind, result = self._share(self._shared, message, codec, end, metadata)
+                        if kind == RETURNED:
+                            return result
+                        break
                     try:
                         connection = self._idle.pop()
                     except IndexError:
@@ -171,12 +256,18 @@ class Channel:
                             continue
                     connection.used = now
                     try:
-                        result = connection.exchange(message, codec, self._limits, end, wait)
+                        result = connection.exchange(message, codec, self._limits, end, wait, metadata)
                     except Unavailable:
                         self._drop(connection)
                         if connection.fresh or self._closed:
                             raise
                         continue  # an old connection, closed by the server meanwhile: the call has not run
+                    except RpcError as error:
+                        if connection.survives(error) and not self._closed:
+                            self._idle.append(connection)
+                        else:
+                            self._drop(connection)
+                        raise
                     except BaseException:
                         self._drop(connection)
                         raise
@@ -218,14 +309,30 @@ class Channel:
             # As add_note does to an exception that has just been made, in a third of the time.
             raised[0].__notes__ = [f"raised by {protocol.name} at {self._peer}"]
         else:
+            raised[0] = told(raised[0])
             raised[0].method, raised[0].peer = protocol.name, self._peer
         raise raised.pop()
 
-    def _connect(self, end: float | None) -> tuple[Connection, float]:
+    def _share(
+        self, shared: Shared, message: bytes, codec: MethodCodec, end: float | None, metadata: Metadata | None
+    ) -> tuple[int, typing.Any]:
+        """Makes a call over the connection that all share; gives the kind of its reply, and its result."""
+        while True:
+            connection = shared.take(self._connect, self._usable, end)
+            try:
+                return connection.answer(message, codec, self._limits, end, metadata)
+            except Unavailable:
+                if connection.fresh or self._closed:
+                    raise
+            finally:
+                if connection.leaves:
+                    self._open.discard(connection)
+
+    def _connect(self, end: float | None) -> tuple[Line, float]:
         """Gives a new connection, and the seconds that are left then (0: no deadline)."""
         if self._closed:
             raise Unavailable("the channel is closed; the call was not sent")
-        connection = Connection(dial(self.address, end))
+        connection = self._connector.connect(end)
         self._open.add(connection)
         if self._closed:
             self._drop(connection)
@@ -234,7 +341,10 @@ class Channel:
             return connection, 0.0
         wait = end - monotonic()
         if wait <= 0:
-            self._idle.append(connection)
+            if self._is_shared:
+                self._drop(connection)
+            else:
+                self._idle.append(connection)
             raise DeadlineExceeded("the time was up once connected; the call was not sent")
         return connection, wait
 
@@ -249,7 +359,7 @@ class Channel:
             f"{self._max_connections} other calls took all the time; the call was not sent"
         )
 
-    def _usable(self, connection: Connection, now: float) -> bool:
+    def _usable(self, connection: Line, now: float) -> bool:
         return now - connection.used < IDLE_TIME and connection.quiet()
 
     def _tidy(self, now: float) -> None:
@@ -260,7 +370,7 @@ class Channel:
         except IndexError:
             pass
 
-    def _drop(self, connection: Connection) -> None:
+    def _drop(self, connection: Line) -> None:
         self._open.discard(connection)
         connection.close()
 
@@ -269,7 +379,7 @@ class Channel:
         inherited = self._open
         self._start()
         for connection in inherited:
-            connection.close()
+            connection.abandon()
 
     def retire(self) -> None:
         """Closes idle connections now, others when their calls end; no call starts any more."""
@@ -277,6 +387,8 @@ class Channel:
         if self._forks != _forks:
             self._leave_to_parent()
         self._tidy(0.0)
+        if self._shared is not None:
+            self._shared.let_go()
 
     def close(self) -> None:
         """Closes every connection; calls that run in other threads fail now. Again is harmless."""

@@ -9,9 +9,13 @@ import time
 import typing
 
 from rpcgen.runtime.errors import DeadlineExceeded, Unavailable
+from rpcgen.runtime.transport import keep_alive
 
 if typing.TYPE_CHECKING:
+    import ssl
+
     from rpcgen.runtime.address import Address
+    from rpcgen.runtime.sync.tls import TlsSocket
 
     Target: typing.TypeAlias = "tuple[socket.AddressFamily, typing.Any]"
 
@@ -55,6 +59,43 @@ def dial(address: Address, end: float | None) -> socket.socket:
     raise Unavailable(f"cannot connect: {reason(failure)}") from failure
 
 
+def secured(sock: socket.socket, tls: ssl.SSLContext, name: str | None, end: float | None) -> TlsSocket:
+    """Agrees on TLS with a server that has been connected to.
+
+    Args:
+        sock: Closed where that fails.
+        tls: The settings.
+        name: That its certificate must be for.
+        end: The call's deadline on the clock of ``time.monotonic``.
+
+    Raises:
+        Unavailable: It failed: no call was sent.
+        DeadlineExceeded: The time was up first.
+    """
+    from rpcgen.runtime.sync.tls import TlsSocket, said
+
+    latest = time.monotonic() + CONNECT_TIME
+    try:
+        made = TlsSocket(sock, tls, server_side=False, name=name)
+        made.handshake(latest if end is None else min(end, latest))
+        return made
+    except BlockingIOError as error:
+        sock.close()
+        if end is not None and end <= latest:
+            raise DeadlineExceeded(
+                "the time was up during the TLS handshake; the call was not sent"
+            ) from error
+        raise Unavailable(
+            f"the TLS handshake was not done within {CONNECT_TIME:g} s: does the server speak TLS?"
+        ) from error
+    except OSError as error:
+        sock.close()
+        raise Unavailable(f"the TLS handshake failed: {said(error)}") from error
+    except BaseException:
+        sock.close()
+        raise
+
+
 def _connect(family: int, where: typing.Any, wait: float) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -66,6 +107,7 @@ def _connect(family: int, where: typing.Any, wait: float) -> socket.socket:
         sock.settimeout(None)
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            keep_alive(sock)
     except BaseException:
         sock.close()
         raise
@@ -139,7 +181,7 @@ def _look_up_within(address: Address, end: float) -> list[Target]:
 _TIMEVAL = struct.Struct("ll")
 
 
-def set_timeout(sock: socket.socket, option: int, seconds: float) -> None:
+def set_timeout(sock: socket.socket | TlsSocket, option: int, seconds: float) -> None:
     """Sets SO_RCVTIMEO or SO_SNDTIMEO; 0 waits for ever.
 
     ``settimeout`` would put a poll before each receive. A call that times out raises BlockingIOError.

@@ -1,100 +1,69 @@
-"""One connection of a channel: sends a call, reads its reply, one after the other.
+"""A connection of a channel in plain messages: sends a call, reads its reply, one after the other.
 
-Normally that is one send and one receive. Time is kept by the kernel (SO_RCVTIMEO), set
-anew only when it changes. What goes wrong is raised as this project's errors, told apart
-by the one thing that matters: can the call have run?
+Normally that is one send and one receive. What goes wrong is raised as this project's errors, told
+apart by the one thing that matters: can the call have run?
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import select
 import socket
 import time
 import typing
 
 from rpcgen.runtime.errors import ConnectionLost, DeadlineExceeded, ProtocolError, Unavailable
-from rpcgen.runtime.sync.dial import set_timeout
+from rpcgen.runtime.sync.line import FAULT, NOT_SENT, Line, refused_by_tls
 from rpcgen.runtime.sync.turns import ROOM as FIRST_READ, WOULD_BLOCK, exchange
+from rpcgen.runtime.wire.outcomes import MAYBE
 from rpcgen.runtime.wire.plain import UNDECIDED
 
 if typing.TYPE_CHECKING:
-    import collections.abc
-
+    from rpcgen.runtime.sync.line import Metadata, Socket
     from rpcgen.runtime.wire.limits import Limits
     from rpcgen.runtime.wire.plain import MethodCodec
     from rpcgen.runtime.wire.scan import AnyReplyScan
 
-RETURNED = 1
-FAULT = 0
-"""Kinds of replies: their first bytes."""
-
 _SURE_TO_FIT = 4096
 """A message of so many bytes finds room in an idle socket's buffer, whose least size is 4.6 KiB."""
 
-_LENIENCY = 0.01
-"""Seconds that a deadline may pass unnoticed while bytes come, to spare a system call a receive."""
-
-_MAYBE = "the call may have run"
+_TLS_ALERT = 0x15
+"""The first byte of what a server with TLS answers to one that speaks without."""
 
 
-class Connection:
-    """A connection that is either idle in its channel's pool or used by one call.
+class PlainConnection(Line):
+    """See ``Line``."""
 
-    Args:
-        sock: Connected and blocking.
-    """
+    __slots__ = ("_short",)
 
-    __slots__ = ("_fd", "_poll", "_receive_wait", "_send_wait", "fresh", "kind", "sock", "used")
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self._fd = sock.fileno()
-        self.used = 0.0
-        """When its last call began."""
-        self.fresh = True
-        """No call has been answered on it."""
-        self.kind = RETURNED
-        """The first byte of the last reply."""
-        self._receive_wait = 0.0
-        self._send_wait = 0.0
-        self._poll: select.poll | None = None
+    def __init__(self, sock: Socket) -> None:
+        super().__init__(sock)
+        self._short = -1 if self.is_tls else _SURE_TO_FIT
 
     def quiet(self) -> bool:
-        """Says whether an idle connection can be used: open, and nothing unread on it."""
-        if self._poll is None:
-            self._poll = select.poll()
-            self._poll.register(self.sock, select.POLLIN)
-        return not self._poll.poll(0)
+        if not self.is_tls:
+            return not self.is_readable()
+        try:
+            # What is readable may be TLS's own.
+            self.sock.recv(1, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
 
     def exchange(
-        self, message: bytes, codec: MethodCodec, limits: Limits, end: float | None, wait: float
+        self,
+        message: bytes,
+        codec: MethodCodec,
+        limits: Limits,
+        end: float | None,
+        wait: float,
+        metadata: Metadata | None,
     ) -> typing.Any:
-        """Sends a call and decodes its reply. After any error the caller closes the connection.
-
-        Args:
-            message: The call.
-            codec: Of its method.
-            limits: For the reply.
-            end: The deadline on the clock of ``time.monotonic``, or None.
-            wait: Seconds until then, or 0.
-
-        Returns:
-            The result if ``kind`` is RETURNED afterwards, else the exception or fault to raise.
-
-        Raises:
-            Unavailable: The connection broke before the last byte was handed to it: the call
-                cannot have run.
-            ConnectionLost: It broke later.
-            DeadlineExceeded: The time was up.
-            ProtocolError: What came is not a reply.
-        """
         if wait != self._receive_wait:
-            set_timeout(self.sock, socket.SO_RCVTIMEO, wait)
-            self._receive_wait = wait
-        if len(message) <= _SURE_TO_FIT:
+            self._receive_within(wait)
+        if len(message) <= self._short:
             found = exchange(self._fd, message)
         else:
             found = self._exchange_long(message, end)
@@ -109,14 +78,17 @@ class Connection:
         """Does what ``exchange`` does for a message that may not find room at once."""
         sent = 0
         try:
-            for done in self._sending(message, end):
-                sent = done
+            sent = self._send_all(message, end)
             if sent != len(message):
                 return sent, 0
             if end is not None:
-                self._wait_until(end)
+                # A long call may have used up time; at the end itself one look is taken: 0 would wait for ever.
+                self._receive_within(max(0.000_001, end - time.monotonic()))
             return self.sock.recv(FIRST_READ)
         except OSError as error:
+            refusal = refused_by_tls(self.sock, error) if self.fresh else None
+            if refusal is not None:
+                raise Unavailable(f"the TLS handshake failed: {refusal}") from error
             return sent, error.errno or errno.EIO
 
     def _unusual(
@@ -124,15 +96,15 @@ class Connection:
     ) -> bytes:
         """Raises what an exchange without a reply means; or gives what the server said before the end."""
         if not isinstance(found, tuple):
-            raise ConnectionLost(f"the server closed the connection without a reply; {_MAYBE}")
+            raise ConnectionLost(f"the server closed the connection without a reply; {MAYBE}")
         sent, number = found
         error = OSError(number, os.strerror(number))
         if sent == len(message):
             if number in WOULD_BLOCK:
-                raise DeadlineExceeded(f"no reply within the call's time; {_MAYBE}")
-            raise ConnectionLost(f"the connection broke: {error.strerror}; {_MAYBE}") from error
+                raise DeadlineExceeded(f"no reply within the call's time; {MAYBE}")
+            raise ConnectionLost(f"the connection broke: {error.strerror}; {MAYBE}") from error
         if number == 0 or number in WOULD_BLOCK:
-            raise DeadlineExceeded("the time was up before the call was sent; it has not run")
+            raise DeadlineExceeded(NOT_SENT)
         data = self._last_words(codec, limits)
         if data is None:
             raise Unavailable(
@@ -140,33 +112,10 @@ class Connection:
             ) from error
         return data
 
-    def _sending(self, message: bytes, end: float | None) -> collections.abc.Iterator[int]:
-        """Gives the number of bytes sent after each step: in the end fewer than all if the time is up."""
-        view, sent = memoryview(message), 0
-        while sent < len(message):
-            wait = 0.0
-            if end is not None:
-                wait = end - time.monotonic()
-                if wait <= 0:
-                    break
-            if wait != self._send_wait:
-                set_timeout(self.sock, socket.SO_SNDTIMEO, wait)
-                self._send_wait = wait
-            try:
-                sent += self.sock.send(view[sent:])
-            except BlockingIOError:
-                continue
-            yield sent
-
-    def _wait_until(self, end: float) -> None:
-        """Leaves the reply the time that a long call has not used up."""
-        # At the end itself it takes one look: 0 would wait for ever.
-        wait = max(0.000_001, end - time.monotonic())
-        set_timeout(self.sock, socket.SO_RCVTIMEO, wait)
-        self._receive_wait = wait
-
     def _whole(self, data: bytes, scan: AnyReplyScan, limits: Limits, end: float | None) -> bytearray:
         """Receives until the reply that begins with ``data`` is whole."""
+        if data[0] == _TLS_ALERT and data[1:2] == b"\3" and not self.is_tls:
+            raise ProtocolError("the server's first bytes are an alert of TLS, which it speaks: say tls=…")
         done = scan.advance(data)
         if done and scan.end != len(data):
             more = len(data) - scan.end
@@ -183,9 +132,7 @@ class Connection:
                 wait = (latest if end is None else min(end, latest)) - time.monotonic()
                 received = 0
                 if wait > 0:
-                    if not 0 <= self._receive_wait - wait < _LENIENCY:
-                        set_timeout(self.sock, socket.SO_RCVTIMEO, wait)
-                        self._receive_wait = wait
+                    self._receive_within(wait)
                     try:
                         with memoryview(buffer) as view:
                             received = self.sock.recv_into(view[filled:])
@@ -194,16 +141,16 @@ class Connection:
                     except OSError as error:
                         reason = error.strerror or error
                         raise ConnectionLost(
-                            f"the connection broke inside the reply: {reason}; {_MAYBE}"
+                            f"the connection broke inside the reply: {reason}; {MAYBE}"
                         ) from error
                     if not received:
-                        raise ConnectionLost(f"the server closed the connection inside its reply; {_MAYBE}")
+                        raise ConnectionLost(f"the server closed the connection inside its reply; {MAYBE}")
                     filled += received
                 elif end is not None and end <= latest:
-                    raise DeadlineExceeded(f"the reply was not whole within the call's time; {_MAYBE}")
+                    raise DeadlineExceeded(f"the reply was not whole within the call's time; {MAYBE}")
                 else:
                     raise ConnectionLost(
-                        f"a reply took longer than {limits.receive_time:g} s to come; {_MAYBE}"
+                        f"a reply took longer than {limits.receive_time:g} s to come; {MAYBE}"
                     )
             done = scan.advance(buffer)
         return buffer
@@ -216,13 +163,3 @@ class Connection:
             return data if scan.advance(data) and data[0] == FAULT and scan.end == len(data) else None
         except (OSError, ProtocolError):
             return None
-
-    def break_off(self) -> None:
-        """Makes a call that another thread has on it fail now."""
-        with contextlib.suppress(OSError):  # it is closed already
-            self.sock.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Closes it; again is harmless."""
-        self._fd = -1  # the number may be another file's from now on
-        self.sock.close()

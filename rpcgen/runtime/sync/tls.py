@@ -292,3 +292,9 @@ def said(error: OSError) -> str:
         where, alert, why = words.partition("alert ")
         return f"the peer refuses: {why}" if alert and where else words
     return error.strerror or str(error)
+
+
+def refusal(error: OSError) -> str | None:
+    """Gives what the peer says when it refuses what it was shown in the handshake; None: the error is another one."""
+    is_alert = isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
+    return said(error) if is_alert else None

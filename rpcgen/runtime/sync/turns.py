@@ -10,6 +10,7 @@ import os
 import typing
 
 from rpcgen.runtime.wire.choice import choice
+from rpcgen.runtime.wire.frames import HEAD, LAST_ID, REPLY, milliseconds_left, pack_head, pack_u32
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -17,6 +18,9 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.dispatch import Answer, Dispatcher
 
     Exchange: typing.TypeAlias = collections.abc.Callable[[int, bytes], bytes | tuple[int, int]]
+    Call: typing.TypeAlias = collections.abc.Callable[
+        [int, bytes, int, float], bytes | tuple[int, int, bytes]
+    ]
     Serve: typing.TypeAlias = collections.abc.Callable[
         [int, dict[str, Answer], collections.abc.Callable[[], int], Dispatcher, int, int],
         bytes | tuple[bytes, int] | None,
@@ -45,7 +49,39 @@ def _exchange(fd: int, message: bytes) -> bytes | tuple[int, int]:
         return sent, error.errno or errno.EIO
 
 
+def _call(fd: int, frame: bytes, call_id: int, seconds: float) -> bytes | tuple[int, int, bytes]:
+    """Sends a CALL and receives once.
+
+    Args:
+        fd: The connection's.
+        frame: Without its id and time; at most 4 KiB.
+        call_id: Its id.
+        seconds: That are left; 0: no deadline.
+
+    Returns:
+        The reply, where exactly its frame was received. Else the bytes sent, the errno of what failed (0: only
+        a part was sent, or the receive brought something else) and the bytes received.
+    """
+    if call_id > LAST_ID:
+        return 0, errno.EOVERFLOW, b""
+    time = 11 + frame[10]
+    left = milliseconds_left(seconds or None)
+    message = b"".join((frame[:6], pack_u32(call_id), frame[10:time], pack_u32(left), frame[time + 4 :]))
+    sent = 0
+    try:
+        sent = os.write(fd, message)
+        if sent != len(message):
+            return sent, 0, b""
+        data = os.read(fd, ROOM)
+    except OSError as error:
+        return sent, error.errno or errno.EIO, b""
+    if len(data) > HEAD and data[:HEAD] == pack_head(len(data) - 4, REPLY << 8, call_id) and data[HEAD]:
+        return data[HEAD:]
+    return sent, 0, data
+
+
 exchange: Exchange = _exchange
+call: Call = _call
 serve: Serve | None = None
 """``serve(fd, answers, waiting, dispatcher, name, message)`` receives and answers usual calls while they
 follow each other. It gives what was received if that is anything else; None if nothing came in
@@ -57,4 +93,4 @@ if choice().native:
     except ImportError:
         pass  # only one of the two was built
     else:
-        exchange, serve = _turns.exchange, _turns.serve
+        exchange, call, serve = _turns.exchange, _turns.call, _turns.serve

@@ -38,8 +38,8 @@ def lost(error: CallError | None) -> CallError:
     Args:
         error: Why the connection has ended, as the session tells it.
     """
-    if isinstance(error, ProtocolError):
-        return ProtocolError(error.problem)
+    if isinstance(error, ProtocolError | Unavailable):
+        return type(error)(error.problem)
     if isinstance(error, RemoteFault):
         return ConnectionLost(f"the server closed the connection: {error.message}; {MAYBE}")
     problem = "the server closed the connection" if error is None else error.problem
