@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import concurrent.futures
 import contextlib
+import itertools
 import os
 import pathlib
 import signal
@@ -42,11 +44,18 @@ def kill(server: ForkingProcess, worker: int, processes: int) -> None:
     until(lambda: worker not in server.workers() and len(server.workers()) == processes)
 
 
+@pytest.fixture(params=["threads", "asyncio"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """What serves in each process."""
+    found: str = request.param
+    return found
+
+
 # Serving
 
 
-def test_calls_are_spread_over_the_processes() -> None:
-    with ForkingProcess(processes=3) as server:
+def test_calls_are_spread_over_the_processes(kind: str) -> None:
+    with ForkingProcess(processes=3, workers=kind) as server:
         workers = server.workers()
         assert len(workers) == 3
         with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(24) as pool:
@@ -83,9 +92,9 @@ def test_by_default_there_is_a_process_for_each_processor() -> None:
 
 
 @pytest.mark.parametrize("how", ["serve", "start"])
-def test_unix_sockets(how: str, tmp_path: pathlib.Path) -> None:
+def test_unix_sockets(how: str, tmp_path: pathlib.Path, kind: str) -> None:
     path = tmp_path / "rpc.sock"
-    with ForkingProcess(how, host=f"unix://{path}", port=None, processes=2) as server:
+    with ForkingProcess(how, host=f"unix://{path}", port=None, processes=2, workers=kind) as server:
         assert server.address == f"unix://{path}"
         assert server.run("pid") in server.workers()
         worker = min(server.workers())
@@ -110,8 +119,8 @@ def test_a_port_is_free_again() -> None:
             assert again.run("pid") in again.workers()
 
 
-def test_a_worker_inherits_the_handlers_and_nothing_else() -> None:
-    with ForkingProcess(processes=2) as server:
+def test_a_worker_inherits_the_handlers_and_nothing_else(kind: str) -> None:
+    with ForkingProcess(processes=2, workers=kind) as server:
 
         def descriptors() -> set[int]:
             return {len(os.listdir(f"/proc/{worker}/fd")) for worker in server.workers()}
@@ -182,6 +191,12 @@ def test_options_are_checked_when_it_is_made(monkeypatch: pytest.MonkeyPatch) ->
         rpc.ProcessServer("127.0.0.1", 0, stub, processes=0)
     with pytest.raises(TypeError, match="ThreadServer has no option colour"):
         rpc.ProcessServer("127.0.0.1", 0, stub, colour=1)  # type: ignore[call-arg]
+    with pytest.raises(ValueError, match="workers is 'threads' or 'asyncio', not 'fibres'"):
+        rpc.ProcessServer("127.0.0.1", 0, stub, workers="fibres")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="inline is for workers='asyncio'"):
+        rpc.ProcessServer("127.0.0.1", 0, stub, inline=True)
+    with pytest.raises(OSError, match="cannot load a certificate and its key from /absent"):
+        rpc.ProcessServer("127.0.0.1", 0, stub, workers="asyncio", tls=rpc.TLS(certificate="/absent.pem"))
     with pytest.raises(TypeError, match="a server needs a stub"):
         rpc.ProcessServer("127.0.0.1", 0)
     with pytest.raises(ValueError, match="drain is a number of seconds"):
@@ -217,10 +232,10 @@ def test_it_does_not_fork_where_threads_run() -> None:
 # Workers that die
 
 
-def test_a_killed_worker_loses_its_running_calls_alone_and_is_replaced() -> None:
+def test_a_killed_worker_loses_its_running_calls_alone_and_is_replaced(kind: str) -> None:
     """Under load from eight threads. Each call that fails was with the worker when it was killed."""
     with (
-        ForkingProcess(processes=3) as server,
+        ForkingProcess(processes=3, workers=kind) as server,
         rpc.connect(f"static://{server.address.removeprefix('tcp://')}") as channel,
         concurrent.futures.ThreadPoolExecutor(8) as pool,
     ):
@@ -255,8 +270,8 @@ def test_a_killed_worker_loses_its_running_calls_alone_and_is_replaced() -> None
         server.terminate()
 
 
-def test_the_calls_of_other_workers_go_on_while_one_is_killed() -> None:
-    with ForkingProcess(processes=2) as server, contextlib.ExitStack() as stack:
+def test_the_calls_of_other_workers_go_on_while_one_is_killed(kind: str) -> None:
+    with ForkingProcess(processes=2, workers=kind) as server, contextlib.ExitStack() as stack:
         stubs: dict[int, services.ClientStub] = {}
         while len(stubs) < 2:
             stub = services.ClientStub(stack.enter_context(server.channel()))
@@ -275,9 +290,9 @@ def test_the_calls_of_other_workers_go_on_while_one_is_killed() -> None:
         assert f"worker {victim} was killed by SIGKILL after" in errors
 
 
-def test_a_connection_that_waits_is_not_lost_with_a_worker() -> None:
+def test_a_connection_that_waits_is_not_lost_with_a_worker(kind: str) -> None:
     """A stopped worker takes none; one that is killed has none of those that wait."""
-    with ForkingProcess(processes=1) as server:
+    with ForkingProcess(processes=1, workers=kind) as server:
         (worker,) = server.workers()
         os.kill(worker, signal.SIGSTOP)
         with raw.connection(int(server.address.rpartition(":")[2])) as sock:
@@ -286,8 +301,11 @@ def test_a_connection_that_waits_is_not_lost_with_a_worker() -> None:
             assert raw.exactly(sock, 5) == raw.RETURNED
 
 
-def test_a_worker_that_is_told_to_end_drains_and_is_replaced() -> None:
-    with ForkingProcess(processes=1) as server, concurrent.futures.ThreadPoolExecutor() as pool:
+def test_a_worker_that_is_told_to_end_drains_and_is_replaced(kind: str) -> None:
+    with (
+        ForkingProcess(processes=1, workers=kind) as server,
+        concurrent.futures.ThreadPoolExecutor() as pool,
+    ):
         (worker,) = server.workers()
         with server.channel() as channel:
             stub = services.ClientStub(channel)
@@ -366,8 +384,11 @@ print(server, len(os.listdir("/proc/self/fd")), flush=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_the_calls_of_all_workers_end(number: signal.Signals) -> None:
-    with ForkingProcess(processes=2) as server, concurrent.futures.ThreadPoolExecutor(8) as pool:
+def test_a_signal_lets_the_calls_of_all_workers_end(number: signal.Signals, kind: str) -> None:
+    with (
+        ForkingProcess(processes=2, workers=kind) as server,
+        concurrent.futures.ThreadPoolExecutor(8) as pool,
+    ):
         workers = server.workers()
         running = [pool.submit(server.run, "sleep 1.5") for _ in range(8)]
         server.entered(8)
@@ -393,8 +414,11 @@ def test_a_signal_to_all_of_them_is_as_one_to_the_program() -> None:
             assert server.wait() == 0
 
 
-def test_a_second_signal_ends_all_at_once() -> None:
-    with ForkingProcess(processes=2, grace=600) as server, concurrent.futures.ThreadPoolExecutor(2) as pool:
+def test_a_second_signal_ends_all_at_once(kind: str) -> None:
+    with (
+        ForkingProcess(processes=2, grace=600, workers=kind) as server,
+        concurrent.futures.ThreadPoolExecutor(2) as pool,
+    ):
         running = [pool.submit(server.run, "sleep 600") for _ in range(2)]
         server.entered(2)
         with all_end(*everybody(server)):
@@ -406,10 +430,10 @@ def test_a_second_signal_ends_all_at_once() -> None:
             assert server.wait() == 0
 
 
-def test_a_shutdown_tells_whether_all_calls_ended() -> None:
+def test_a_shutdown_tells_whether_all_calls_ended(kind: str) -> None:
     for sleep, grace, told in (("0.5", "20", "True"), ("600", "0.2", "False")):
         with (
-            ForkingProcess("start", processes=2) as server,
+            ForkingProcess("start", processes=2, workers=kind) as server,
             concurrent.futures.ThreadPoolExecutor() as pool,
             all_end(*everybody(server)),
         ):
@@ -428,8 +452,8 @@ def test_a_shutdown_tells_whether_all_calls_ended() -> None:
             server.kill()
 
 
-def test_a_stopped_worker_does_not_hold_up_the_end() -> None:
-    with ForkingProcess(processes=2, grace=0.5) as server:
+def test_a_stopped_worker_does_not_hold_up_the_end(kind: str) -> None:
+    with ForkingProcess(processes=2, grace=0.5, workers=kind) as server:
         everyone = everybody(server)
         with all_end(*everyone):
             os.kill(min(server.workers()), signal.SIGSTOP)
@@ -448,16 +472,16 @@ def test_a_stopped_supervisor_does_not_hold_up_the_end() -> None:
         assert server.wait() == 0
 
 
-def test_a_handler_can_end_the_server() -> None:
-    with ForkingProcess(processes=2) as server, all_end(*everybody(server)):
+def test_a_handler_can_end_the_server(kind: str) -> None:
+    with ForkingProcess(processes=2, workers=kind) as server, all_end(*everybody(server)):
         assert server.run("shutdown 10") == 1
         assert server.wait() == 0
 
 
 @pytest.mark.parametrize("how", ["serve", "start"])
-def test_workers_end_when_the_program_is_killed(how: str) -> None:
+def test_workers_end_when_the_program_is_killed(how: str, kind: str) -> None:
     with (
-        ForkingProcess(how, processes=2) as server,
+        ForkingProcess(how, processes=2, workers=kind) as server,
         concurrent.futures.ThreadPoolExecutor() as pool,
         all_end(*everybody(server)),
     ):
@@ -483,16 +507,16 @@ def test_workers_end_when_the_supervisor_is_killed_and_the_program_says_so() -> 
         assert f"process {supervisor}, was killed by SIGKILL: they end, and so does the server" in errors
 
 
-def test_what_a_handler_prints_is_there_at_the_end() -> None:
-    with ForkingProcess(processes=1) as server:
+def test_what_a_handler_prints_is_there_at_the_end(kind: str) -> None:
+    with ForkingProcess(processes=1, workers=kind) as server:
         server.run("print from a handler")
         server.signal(signal.SIGTERM)
         output, _ = server.finish()
         assert output == "from a handler\nended\n"
 
 
-def test_health_says_no_while_it_drains() -> None:
-    with ForkingProcess(processes=2, drain=600) as server, contextlib.ExitStack() as stack:
+def test_health_says_no_while_it_drains(kind: str) -> None:
+    with ForkingProcess(processes=2, drain=600, workers=kind) as server, contextlib.ExitStack() as stack:
         port = int(server.address.rpartition(":")[2])
         socks = [stack.enter_context(raw.connection(port)) for _ in range(8)]
         for sock in socks:
@@ -516,12 +540,12 @@ def test_health_says_no_while_it_drains() -> None:
 # Registering
 
 
-def test_it_is_registered_once_and_withdrawn_first() -> None:
+def test_it_is_registered_once_and_withdrawn_first(kind: str) -> None:
     with (
         RegistryProcess() as registry,
         open_registry(registry.url) as client,
         contextlib.closing(client.watch("")) as watch,
-        ForkingProcess(processes=3, registry=registry.url, drain=600) as server,
+        ForkingProcess(processes=3, registry=registry.url, drain=600, workers=kind) as server,
     ):
         until(lambda: watch.snapshot.instances)
         (entry,) = watch.snapshot.instances
@@ -535,62 +559,171 @@ def test_it_is_registered_once_and_withdrawn_first() -> None:
         assert server.wait() == 0
 
 
-def test_a_rolling_restart_fails_no_idempotent_call(tmp_path: pathlib.Path) -> None:
-    code = """
+LEDGER = """
 import os, sys
 from rpcgen import runtime as rpc
 from tests.support import ledger
-folder, url = sys.argv[1:]
+folder, url, workers = sys.argv[1:]
 stub = ledger.ServerStub(ledger.Handlers(f"{folder}/{os.getpid()}.ran", "a"))
-server = rpc.ProcessServer("127.0.0.1", 0, stub, processes=2, registry=url)
+server = rpc.ProcessServer("127.0.0.1", 0, stub, processes=2, registry=url, workers=workers)
 print(server.bind().port, flush=True)
 server.serve()
 print("ended", flush=True)
 """
+
+
+class Fleet:
+    """Two programs of two processes each, one of which is replaced when it is told to.
+
+    Args:
+        folder: Where they write what they ran.
+        kind: What serves in each process.
+    """
+
+    def __init__(self, folder: pathlib.Path, kind: str) -> None:
+        self._folder = folder
+        self._kind = kind
+        self._stack = contextlib.ExitStack()
+        self._running: list[subprocess.Popen[str]] = []
+        self.url = ""
+
+    def __enter__(self) -> typing.Self:
+        self.url = self._stack.enter_context(RegistryProcess()).url
+        client = self._stack.enter_context(open_registry(self.url))
+        self._watch = self._stack.enter_context(contextlib.closing(client.watch("")))
+        self._start()
+        self._start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._stack:
+            for process in self._running:
+                process.send_signal(signal.SIGTERM)
+            for process in self._running:
+                assert process.wait(30) == 0
+
+    def _start(self) -> None:
+        process = self._stack.enter_context(python(LEDGER, str(self._folder), self.url, self._kind))
+        port = int(line(process))
+        until(lambda: port in {instance.port for instance in self._watch.snapshot.instances})
+        self._running.append(process)
+
+    def replace(self) -> None:
+        """Starts another program, then ends the oldest."""
+        self._start()
+        oldest = self._running.pop(0)
+        oldest.send_signal(signal.SIGTERM)
+        assert oldest.wait(30) == 0
+
+
+def test_a_rolling_restart_fails_no_idempotent_call(tmp_path: pathlib.Path) -> None:
+    stop = threading.Event()
+    failed: list[rpc.RpcError] = []
+    answered: collections.Counter[str] = collections.Counter()
     with (
-        RegistryProcess() as registry,
-        open_registry(registry.url) as client,
-        contextlib.closing(client.watch("")) as watch,
-        contextlib.ExitStack() as stack,
+        Fleet(tmp_path, "threads") as fleet,
+        rpc.DistributedChannel(fleet.url, timeout=30) as channel,
+        concurrent.futures.ThreadPoolExecutor(8) as pool,
     ):
+        stub = ledger.ClientStub(channel)
 
-        def start() -> subprocess.Popen[str]:
-            process = stack.enter_context(python(code, str(tmp_path), registry.url))
-            assert process.stdout is not None
-            port = int(process.stdout.readline())
-            until(lambda: port in {instance.port for instance in watch.snapshot.instances})
-            return process
+        def call() -> None:
+            while not stop.is_set():
+                try:
+                    answered[stub.read(1)] += 1
+                except rpc.RpcError as error:
+                    failed.append(error)
 
-        running = [start(), start()]
-        stop = threading.Event()
-        failed: list[rpc.RpcError] = []
-        answered: collections.Counter[str] = collections.Counter()
-        with (
-            rpc.DistributedChannel(registry.url, timeout=30) as channel,
-            concurrent.futures.ThreadPoolExecutor(8) as pool,
-        ):
-            stub = ledger.ClientStub(channel)
+        calling = [pool.submit(call) for _ in range(8)]
+        try:
+            for _ in range(2):
+                fleet.replace()
+                answered.clear()
+                until(lambda: answered.total() > 100)
+        finally:
+            stop.set()
+        concurrent.futures.wait(calling, 60)
+    assert failed == []
 
-            def call() -> None:
-                while not stop.is_set():
+
+def test_a_rolling_restart_fails_no_framed_call_at_all(tmp_path: pathlib.Path) -> None:
+    """What GOAWAY leaves out was not started, and goes to another server: each call runs exactly once."""
+    answered: list[int] = []
+    failed: list[rpc.RpcError] = []
+
+    class Stub(rpc.AsyncClientStub):
+        async def append(self, number: int) -> str:
+            return await self._call(ledger.AppendProtocol, number)
+
+    async def run(fleet: Fleet) -> None:
+        numbers, stopped = itertools.count(), False
+        async with rpc.AsyncDistributedChannel(fleet.url, timeout=30, protocol="framed") as channel:
+            stub = Stub(channel)
+
+            async def call() -> None:
+                while not stopped:
+                    number = next(numbers)
                     try:
-                        answered[stub.read(1)] += 1
+                        await stub.append(number)
+                        answered.append(number)
                     except rpc.RpcError as error:
                         failed.append(error)
 
-            calling = [pool.submit(call) for _ in range(8)]
-            try:
-                for _ in range(3):
-                    running.append(start())
-                    oldest = running.pop(0)
-                    oldest.send_signal(signal.SIGTERM)
-                    assert oldest.wait(30) == 0
-                    answered.clear()
-                    until(lambda: answered.total() > 100)
-            finally:
-                stop.set()
-            concurrent.futures.wait(calling, 60)
-        assert failed == []
-        for process in running:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
+            calling = [asyncio.ensure_future(call()) for _ in range(16)]
+            for _ in range(2):
+                before = len(answered)
+                await asyncio.to_thread(fleet.replace)
+                while len(answered) < before + 100:
+                    await asyncio.sleep(0.01)
+            stopped = True
+            await asyncio.gather(*calling)
+
+    with Fleet(tmp_path, "asyncio") as fleet:
+        asyncio.run(asyncio.wait_for(run(fleet), 90))
+    assert failed == []
+    assert ledger.runs(tmp_path) == collections.Counter(answered)
+
+
+# Who is let in
+
+
+@pytest.mark.parametrize("kind", ["asyncio"])
+def test_workers_let_in_and_intercept_as_the_program_said(kind: str) -> None:
+    code = """
+import contextlib, os, sys
+from rpcgen import runtime as rpc
+from tests.support import certificates, services
+def check(credentials):
+    if credentials != "sesame":
+        raise PermissionError("say the word")
+    return "ann"
+@contextlib.contextmanager
+def named(call):
+    call.reply_metadata["who"] = call.context.identity.encode()
+    yield
+ours = certificates.authority()
+with rpc.ProcessServer("127.0.0.1", 0, services.ServerStub(services.Handlers()), processes=2, workers=sys.argv[1],
+                       tls=ours.server(ca=ours.ca), authenticate=check, interceptors=[named]) as server:
+    options = {"tls": ours.client(shows=ours), "credentials": "sesame"}
+    def calls(**others):
+        return client(server.port, **{**options, **others})
+    import asyncio
+    from tests.support.aio import AsyncClientStub
+    async def client(port, **options):
+        async with rpc.AsyncChannel("127.0.0.1", port, **options) as channel:
+            with rpc.reply_metadata() as received:
+                try:
+                    return await AsyncClientStub(channel).divide(1), received
+                except rpc.RpcError as error:
+                    return type(error).__name__
+    print(asyncio.run(calls()), flush=True)
+    print(asyncio.run(calls(credentials="simsim")), flush=True)
+    print(asyncio.run(calls(tls=ours.client())), flush=True)
+print("ended", flush=True)
+"""
+    with python(code, kind) as process:
+        assert line(process) == "(1.0, {'who': b'ann'})"
+        assert line(process) == "RemoteFault"
+        assert line(process) in ("Unavailable", "ConnectionLost")
+        assert line(process) == "ended"
+        assert process.wait(30) == 0
