@@ -1,16 +1,17 @@
-"""One connection of a server, and how long a thread stays with it.
+"""A connection of a blocking server: whose it is, and what framed and plain ones have in common.
 
-A thread that serves a connection receives with a short time limit (SO_RCVTIMEO): while
-calls follow each other it stays, when it falls quiet, sends in trickles or does not read
-its replies it goes back to the selector with all that is half done. States:
+A thread that serves a connection receives with a short time limit (SO_RCVTIMEO): while calls follow
+each other it stays, when it falls quiet, sends in trickles or does not read its replies it goes back to
+the selector with all that is half done. States:
 
     WAITING   in the selector, of the loop's thread, until there is something to do
     READY     in the queue for a worker
     SERVED    of one thread
+    SHARED    framed alone: the loop's thread receives, workers run its calls
     LEAVING   in the selector: the server's half has ended
     CLOSED
 
-Moves are made under the loop's lock, by ``Loop`` alone.
+Moves are made under the loop's lock, by the loop alone.
 """
 
 from __future__ import annotations
@@ -22,25 +23,26 @@ import socket
 import time
 import typing
 
-from rpcgen.runtime.errors import FaultCode, ProtocolError
-from rpcgen.runtime.sync.dial import set_timeout
-from rpcgen.runtime.sync.turns import ROOM as _FIRST_READ, serve
-from rpcgen.runtime.wire.plain import CallReader, encode_fault
+from rpcgen.runtime.contexts import Context, current_call
+from rpcgen.runtime.options import current_deadline
 
 if typing.TYPE_CHECKING:
     import collections.abc
 
-    from rpcgen.runtime.dispatch import Dispatcher, Work
-    from rpcgen.runtime.wire.codec import Data
+    from rpcgen.runtime.dispatch import Dispatcher
+    from rpcgen.runtime.errors import FaultCode
+    from rpcgen.runtime.sync.tls import TlsSocket
     from rpcgen.runtime.wire.limits import Limits
+
+    Socket: typing.TypeAlias = socket.socket | TlsSocket
 
 _log = logging.getLogger("rpcgen")
 
 QUIET = 0.01
 """Seconds that a thread waits for a connection's next call before it turns to others."""
 
-_LATER_READ = 256 * 1024
-_TRICKLE = 4096
+LATER_READ = 256 * 1024
+TRICKLE = 4096
 """Bytes of one receive; less of a call that is not whole, and the thread does not wait for the rest."""
 
 
@@ -50,6 +52,7 @@ class State(enum.Enum):
     WAITING = enum.auto()
     READY = enum.auto()
     SERVED = enum.auto()
+    SHARED = enum.auto()
     LEAVING = enum.auto()
     CLOSED = enum.auto()
 
@@ -63,6 +66,12 @@ class Next(enum.Enum):
     """Its client must read before the rest of a reply can be sent."""
     THREAD = enum.auto()
     """It holds calls already; others were waiting for a thread, too."""
+    KIND = enum.auto()
+    """It has shown whether it is framed or plain."""
+    SHARED = enum.auto()
+    """Nothing of this thread: others have it since a call took long."""
+    PART = enum.auto()
+    """Its half here is to be ended, then the whole."""
     END = enum.auto()
     """It is to be closed."""
 
@@ -72,13 +81,13 @@ class Connection:
 
     Args:
         sock: Accepted and blocking.
-        peer: The client's address, for the log.
+        peer: The client's address.
         limits: Of its messages.
     """
 
-    __slots__ = ("_call", "_reader", "_unsent", "_work", "began", "limits", "peer", "since", "sock", "state")
+    __slots__ = ("began", "context", "limits", "peer", "since", "sock", "state")
 
-    def __init__(self, sock: socket.socket, peer: str, limits: Limits) -> None:
+    def __init__(self, sock: Socket, peer: str, limits: Limits) -> None:
         self.sock = sock
         self.peer = peer
         self.limits = limits
@@ -87,16 +96,8 @@ class Connection:
         """When it began to wait."""
         self.began: float | None = None
         """When the message began that is half received or half sent."""
-        self._reader = CallReader(limits)
-        self._call: tuple[str, Data] | None = None
-        """Received whole, not answered."""
-        self._unsent: memoryview | None = None
-        self._work: Work | None = None
-        """The handler of a oneway call whose reply is half sent."""
-        if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        set_timeout(sock, socket.SO_RCVTIMEO, QUIET)
-        set_timeout(sock, socket.SO_SNDTIMEO, QUIET)
+        self.context = Context(peer)
+        """Of calls about which nothing more is to be known; of one at a time."""
 
     def serve(self, dispatcher: Dispatcher, waiting: collections.abc.Callable[[], int]) -> Next:
         """Answers calls while they follow each other.
@@ -108,141 +109,58 @@ class Connection:
         Returns:
             What the connection needs now.
         """
-        try:
-            return self._serve(dispatcher, waiting)
-        except ProtocolError as error:
-            _log.warning("closed the connection of %s: %s", self.peer, error.problem)
-            self._refuse(error.problem)
-        except OSError as error:
-            _log.debug("lost the connection of %s: %s", self.peer, error)
-        return Next.END
-
-    def _serve(self, dispatcher: Dispatcher, waiting: collections.abc.Callable[[], int]) -> Next:
-        reader, answers = self._reader, dispatcher.answers
-        receive, send, fd = self.sock.recv, self.sock.send, self.sock.fileno()
-        longest_name, longest = self.limits.name, self.limits.message
-        if self._unsent is not None:
-            stuck = self._send_rest()
-            if stuck is not None:
-                return stuck
-        size = _FIRST_READ
-        call, self._call = self._call, None
-        while True:
-            while call is not None:
-                answer = answers.get(call[0])
-                if answer is not None:
-                    reply, work = answer(call[1]), None
-                else:
-                    reply, work = dispatcher.rare(*call)
-                try:
-                    sent = send(reply)
-                except BlockingIOError:
-                    sent = 0
-                stuck = self._sent(reply, sent, work)
-                if stuck is not None:
-                    return stuck
-                call = reader.next_call() if reader.pending else None
-                if waiting() or not dispatcher.serving:
-                    self._call = call
-                    return self._wait_for_bytes() if call is None else Next.THREAD
-            data: bytes | tuple[bytes, int] | None
-            if serve is not None and not reader.pending:
-                data = serve(fd, answers, waiting, dispatcher, longest_name, longest)
-            else:
-                try:
-                    data = receive(size)
-                except BlockingIOError:
-                    data = None
-            if data is None:
-                return self._wait_for_bytes()
-            if isinstance(data, tuple):
-                stuck = self._sent(*data, None)
-                if stuck is not None:
-                    return stuck
-                if waiting() or not dispatcher.serving:
-                    return self._wait_for_bytes()
-                continue
-            if not data:
-                return Next.END
-            call = reader.take(data)
-            if call is not None:
-                self.began = None
-                size = _FIRST_READ
-            elif self._is_late("send a call"):
-                return Next.END
-            elif len(data) < _TRICKLE:
-                return Next.BYTES
-            else:
-                size = _LATER_READ
-
-    def _wait_for_bytes(self) -> Next:
-        if not self._reader.pending:
-            self.began = None
-        elif self._is_late("send a call"):
-            return Next.END
-        return Next.BYTES
-
-    def _sent(self, reply: bytes, sent: int, work: Work | None) -> Next | None:
-        """Does what is left to do for a reply of which so many bytes were sent; None when that is done."""
-        if sent != len(reply):
-            self._unsent, self._work = memoryview(reply)[sent:], work
-            return self._send_rest()
-        if work is not None:
-            work()
-        return None
-
-    def _send_rest(self) -> Next | None:
-        """Sends what is left of a reply and runs what waits for that; None when that is done."""
-        while self._unsent:
-            try:
-                sent = self.sock.send(self._unsent)
-            except BlockingIOError:
-                sent = 0
-            self._unsent = self._unsent[sent:]
-            if self._unsent:
-                if self._is_late("take a reply"):
-                    return Next.END
-                if sent < _TRICKLE:
-                    return Next.ROOM
-        self._unsent = None
-        self.began = None
-        work, self._work = self._work, None
-        if work is not None:
-            work()
-        return None
-
-    def _is_late(self, what: str) -> bool:
-        now = time.monotonic()
-        if self.began is None:
-            self.began = now
-        late = now - self.began > self.limits.receive_time
-        if late:
-            _log.warning(
-                "closed the connection of %s: it took over %g s to %s",
-                self.peer,
-                self.limits.receive_time,
-                what,
-            )
-        return late
+        raise NotImplementedError
 
     @property
     def is_sending(self) -> bool:
         """Whether a part of a reply is still to be sent."""
-        return self._unsent is not None
+        return False
 
-    def is_overdue(self) -> bool:
-        """Says whether a waiting connection has used up its time; logs it if it was in a message."""
+    @property
+    def is_held(self) -> bool:
+        """Whether bytes have come that the selector does not see."""
+        return not isinstance(self.sock, socket.socket) and self.sock.pending() > 0
+
+    def refuse(self, problem: str, code: FaultCode) -> None:
+        """Tells the client that no call of it is answered, as far as that can be said at once."""
+        raise NotImplementedError
+
+    def overdue(self) -> str | None:
+        """Gives why a waiting connection's time is up: empty if it was merely idle, None if it goes on."""
+        now = time.monotonic()
         if self.began is not None:
-            return self._is_late("take a reply" if self.is_sending else "send a call")
-        return time.monotonic() - self.since > self.limits.idle_time
+            return self.late(now, "take a reply" if self.is_sending else "send a call")
+        return "" if now - self.since > self.limits.idle_time else None
 
-    def _refuse(self, problem: str, code: FaultCode = FaultCode.BAD_REQUEST) -> None:
-        with contextlib.suppress(OSError):  # what cannot be told at once is left untold
-            self.sock.send(encode_fault(code, problem), socket.MSG_DONTWAIT)
+    def late(self, now: float, what: str) -> str | None:
+        """Gives the problem if the message that is under way takes too long; None if it does not.
+
+        Args:
+            now: It begins now if it has not begun yet.
+            what: The client takes too long for.
+        """
+        if self.began is None:
+            self.began = now
+        if now - self.began <= self.limits.receive_time:
+            return None
+        return f"it took over {self.limits.receive_time:g} s to {what}"
+
+    def is_late(self, what: str) -> bool:
+        """Says whether the message that is under way takes too long; logs it."""
+        problem = self.late(time.monotonic(), what)
+        if problem is not None:
+            self.warn(problem)
+        return problem is not None
+
+    def warn(self, problem: str) -> None:
+        """Says in the log why the connection is closed."""
+        _log.warning("closed the connection of %s: %s", self.peer, problem)
 
     def peek(self) -> bytes | None:
         """Gives a first byte of what has come; ``b""`` at the end, None if nothing has come."""
         try:
+            if not isinstance(self.sock, socket.socket):
+                return self.sock.peek()
             return self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return None
@@ -250,23 +168,19 @@ class Connection:
             return b""
 
     def part(self) -> None:
-        """Ends the server's half: nothing is answered any more. A call that has come is refused first.
+        """Ends the server's half: nothing is answered any more.
 
         The client sees the end of the connection, where closing it would reset what it has not read.
         """
-        if self.is_sending:
-            return  # what is not whole must not look so
-        if self.peek():
-            self._refuse("the server is closing; the call has not run", FaultCode.UNAVAILABLE)
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
 
-    def hear_out(self) -> bool:
-        """Throws away what still comes after ``part``; says whether more may come."""
+    def hear_out(self) -> bool | None:
+        """Throws away what still comes after ``part``; None if nothing came, False at the end."""
         try:
-            return self.sock.recv(_LATER_READ, socket.MSG_DONTWAIT) != b""
+            return self.sock.recv(LATER_READ, socket.MSG_DONTWAIT) != b""
         except BlockingIOError:
-            return True
+            return None
         except OSError:
             return False
 
@@ -274,3 +188,14 @@ class Connection:
         """Makes the thread that serves it find it at its end."""
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def entered(context: Context) -> collections.abc.Iterator[None]:
+    """Makes this what handlers see that are called inside."""
+    tokens = current_call.set(context), current_deadline.set(context.deadline)
+    try:
+        yield
+    finally:
+        current_deadline.reset(tokens[1])
+        current_call.reset(tokens[0])

@@ -11,41 +11,24 @@ server classes, and clients import generated modules.
 
 from __future__ import annotations
 
-import enum
 import functools
 import os
 import typing
 
-from rpcgen.runtime.address import Address
-from rpcgen.runtime.sync.announcing import (
-    ANNOUNCED,
-    PATIENCE,
-    announced_by,
-    check_stubs,
-    draining,
-    introduction,
-)
-from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
+from rpcgen.runtime.sync.announcing import PATIENCE
+from rpcgen.runtime.sync.bound import Bound, State, settings
 
 if typing.TYPE_CHECKING:
-    import socket
+    import threading
     import types
 
     from rpcgen.runtime.stubs import ServerStub
     from rpcgen.runtime.sync.loop import Loop
     from rpcgen.runtime.sync.options import ServerOptions, ThreadServerOptions
-    from rpcgen.runtime.sync.sharing import Share
 
 
-class _State(enum.Enum):
-    NEW = "is not bound"
-    BOUND = "is bound"
-    SERVING = "serves already"
-    CLOSED = "is closed"
-
-
-class Server:
-    """Serves one connection at a time, in the thread that calls ``serve``.
+class Server(Bound):
+    """Serves one connection at a time, framed or plain, in the thread that calls ``serve``.
 
     Any stubs, of several files too, on one address::
 
@@ -59,6 +42,15 @@ class Server:
         backlog: Connections that the system keeps until they are accepted.
         grace: Seconds that running calls have left after SIGINT, SIGTERM or the end of ``with``.
         name: Of its threads.
+        authenticate: Given a client's credentials, it gives who that is, for ``rpc.context().identity``, or
+            raises PermissionError with the reason why it is not let in. It must not wait.
+        plain: Whether clients are served that speak plain messages, which carry no credentials. None:
+            unless ``authenticate`` is given.
+        tls: Certificates: all clients speak TLS then.
+        interceptors: Around every handler; the first is the outermost. See ``rpc.Interceptor``.
+        compress: Names of algorithms (``"zstd"``, ``"lz4"``, ``"gzip"``) to compress replies by that gain by it;
+            the first that the client understands is used. None by default: on a quick network compressing
+            takes longer than sending.
         registry: Where each of its services registers: ``zk://…``, ``registry://…``, or an open
             registry, which stays open. None: what ``RPCGEN_REGISTRY`` says, nowhere without it;
             ``""``: nowhere.
@@ -73,77 +65,26 @@ class Server:
 
     Raises:
         TypeError: There are no stubs, or something else stands where one should.
-        ValueError: Host and port name no address, two stubs serve the same, or the registry's
-            URL is wrong.
+        ValueError: Host and port name no address, two stubs serve the same, an option is out of its range,
+            or the registry's URL is wrong.
+        OSError: A certificate cannot be read; the message names it.
         ImportError: The registry's package is not installed.
     """
 
     _max_workers = 0
+    _max_calls = 1
 
     def __init__(
         self, host: str, port: int | None, *stubs: ServerStub, **options: typing.Unpack[ServerOptions]
     ) -> None:
-        import threading
-
         from rpcgen.runtime.dispatch import Dispatcher
 
-        self._wanted = Address.of(host, port)
-        check_stubs(stubs)
-        self._limits = options.pop("limits", DEFAULT_LIMITS)
-        self._backlog = options.pop("backlog", 1024)
-        self._grace = options.pop("grace", 10.0)
-        self._name = options.pop("name", "rpcgen")
-        announced = {name: options.pop(name) for name in ANNOUNCED if name in options}  # type: ignore[misc]
-        drain = options.pop("drain", None)
-        if options:
-            raise TypeError(f"{type(self).__name__} has no option {', '.join(options)}")
-        self._dispatcher = Dispatcher(stubs, self._limits)
-        self._stubs = stubs
-        self._announcement = announced_by(stubs, announced)
-        self._drain = draining(drain, self._announcement)
-        self._lock = threading.Lock()
-        self._state = _State.NEW
-        self._listener: socket.socket | None = None
-        self._file_id: tuple[int, int] | None = None
-        self._share: Share | None = None
-        self._address: Address | None = None
+        # How many calls run at once is decided here: those that must wait are not refused by the session.
+        self._settings = settings(type(self).__name__, stubs, dict(options), calls=2**31)
+        super().__init__(host, port, stubs, self._settings.backlog)
+        self._dispatcher = Dispatcher(stubs, self._settings.limits, self._settings.interceptors)
         self._loop: Loop | None = None
         self._thread: threading.Thread | None = None
-
-    @property
-    def address(self) -> Address:
-        """Where it listens, with the port that it really has. Known once it is bound.
-
-        Raises:
-            RuntimeError: It is not bound yet.
-        """
-        if self._address is None:
-            raise RuntimeError("the server is not bound yet: call bind(), start() or serve() first")
-        return self._address
-
-    @property
-    def port(self) -> int:
-        """The port of ``address``; 0 for a Unix socket."""
-        return self.address.port
-
-    def bind(self) -> Address:
-        """Begins to listen; calls are answered from ``serve`` or ``start`` on. Again is harmless.
-
-        Raises:
-            OSError: The address is in use or not this machine's; the message names it.
-            RuntimeError: The server is closed.
-        """
-        from rpcgen.runtime.sync.listen import address_of, file_id, listen
-
-        with self._lock:
-            if self._state is _State.CLOSED:
-                raise RuntimeError("the server is closed: make another")
-            if self._state is _State.NEW:
-                self._listener = listen(self._wanted, self._backlog)
-                self._address = address_of(self._listener)
-                self._file_id = file_id(self._address.path) if self._address.path else None
-                self._state = _State.BOUND
-        return self.address
 
     def serve(self) -> None:
         """Serves until ``shutdown`` or, in the main thread, until SIGINT or SIGTERM.
@@ -162,7 +103,7 @@ class Server:
 
         def stop(gracefully: bool) -> None:
             if gracefully:
-                self._ask_to_stop(loop, self._grace)
+                self._ask_to_stop(loop, self._settings.grace)
             else:
                 loop.ask_to_stop(0)
 
@@ -184,16 +125,16 @@ class Server:
 
         loop = self._begin()
         self._announce(loop)
-        thread = threading.Thread(target=self._run, args=(loop,), name=self._name, daemon=True)
+        thread = threading.Thread(target=self._run, args=(loop,), name=self._settings.name, daemon=True)
         try:
             thread.start()
         except BaseException:
             self._give_up(loop)
             raise
         self._thread = thread
-        if self._announcement is not None:
+        if self._settings.announcement is not None:
             try:
-                self._announcement.wait(PATIENCE)
+                self._settings.announcement.wait(PATIENCE)
             except BaseException:  # the user's, who does not want to wait
                 self.close()
                 raise
@@ -212,17 +153,17 @@ class Server:
         """
         with self._lock:
             loop, state = self._loop, self._state
-            self._state = _State.CLOSED
+            self._state = State.CLOSED
         if loop is None:
-            if state is not _State.CLOSED:
+            if state is not State.CLOSED:
                 self._end()
             return True
         self._ask_to_stop(loop, grace)
         if loop.is_mine():
             return True  # it stops once this handler, of a call or of a signal, has returned
-        if self._announcement is not None:
-            self._announcement.withdraw()
-        done = loop.stop(grace, self._drain if grace else 0.0)
+        if self._settings.announcement is not None:
+            self._settings.announcement.withdraw()
+        done = loop.stop(grace, self._settings.drain if grace else 0.0)
         if self._thread is not None and done:
             import threading
 
@@ -233,25 +174,6 @@ class Server:
     def close(self) -> None:
         """Shuts down without grace. Again is harmless."""
         self.shutdown(0)
-
-    # For a server of several processes, which is bound in one of them and serves in the others
-
-    def intro(self) -> str:
-        """Gives how the log begins to say what is served, and where."""
-        return introduction(self._stubs, self.address)
-
-    def inherit(self, share: Share) -> None:
-        """Makes it, in a process that was forked once it was bound, one of several that accept from its socket.
-
-        The file of a Unix socket stays that of the process that bound it.
-        """
-        self._share = share
-        self._file_id = None
-
-    def release(self) -> None:
-        """Closes the socket here, while other processes accept from it."""
-        if self._listener is not None:
-            self._listener.close()
 
     def leave(self) -> None:
         """Makes ``rpc.health`` say no, ahead of a shutdown."""
@@ -266,7 +188,7 @@ class Server:
         error: BaseException | None,
         traceback: types.TracebackType | None,
     ) -> None:
-        self.shutdown(self._grace)
+        self.shutdown(self._settings.grace)
 
     def _begin(self) -> Loop:
         # A server must not have to load modules once it has run out of descriptors.
@@ -277,18 +199,18 @@ class Server:
 
         self.bind()
         with self._lock:
-            if self._state is not _State.BOUND or self._listener is None:
+            if self._state is not State.BOUND or self._listener is None:
                 raise RuntimeError(f"the server {self._state.value}")
             loop = Loop(
                 self._listener,
                 self._dispatcher,
-                self._limits,
+                self._settings,
                 self._max_workers,
-                self._name,
+                self._max_calls,
                 share=self._share,
             )
             self._loop = loop
-            self._state = _State.SERVING
+            self._state = State.SERVING
         return loop
 
     def _announce(self, loop: Loop) -> None:
@@ -297,11 +219,11 @@ class Server:
         intro = self.intro()
         if self._share is not None:
             logging.getLogger("rpcgen").debug("%s in process %d", intro, os.getpid())
-        elif self._announcement is None:
+        elif self._settings.announcement is None:
             logging.getLogger("rpcgen").info("%s, registered nowhere", intro)
         else:
             try:
-                self._announcement.announce(self.address, intro, self._name)
+                self._settings.announcement.announce(self.address, intro, self._settings.name)
             except BaseException:
                 self._give_up(loop)
                 raise
@@ -314,11 +236,11 @@ class Server:
     def _ask_to_stop(self, loop: Loop, grace: float) -> None:
         """Begins to withdraw, and to stop after that; safe in a signal handler."""
         self._dispatcher.serving = False
-        stop = functools.partial(loop.ask_to_stop, grace, self._drain if grace else 0.0)
-        if self._announcement is None:
+        stop = functools.partial(loop.ask_to_stop, grace, self._settings.drain if grace else 0.0)
+        if self._settings.announcement is None:
             stop()
         else:
-            self._announcement.ask_to_withdraw(stop)
+            self._settings.announcement.ask_to_withdraw(stop)
 
     def _run(self, loop: Loop) -> None:
         try:
@@ -328,22 +250,11 @@ class Server:
 
     def _end(self) -> None:
         """What every end comes to, that of a loop that failed, too."""
-        from rpcgen.runtime.sync.listen import remove_file
-
         try:
-            if self._announcement is not None:
-                self._announcement.close()
+            if self._settings.announcement is not None:
+                self._settings.announcement.close()
         finally:
-            with self._lock:
-                self._state = _State.CLOSED
-                if self._listener is not None:
-                    self._listener.close()
-                if self._address is not None:
-                    remove_file(self._address.path, self._file_id)
-                    self._file_id = None
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} at {self._address or self._wanted}, {self._state.name.lower()}>"
+            self.unbind()
 
 
 class ThreadServer(Server):
@@ -354,12 +265,16 @@ class ThreadServer(Server):
 
     Args:
         max_workers: Calls that run at once; threads are started when they are needed.
+        max_calls: That run, or wait for a thread, at once. Further ones are refused as ``Unavailable``: certainly
+            not started, so that clients of several servers turn to another one.
     """
 
     def __init__(
         self, host: str, port: int | None, *stubs: ServerStub, **options: typing.Unpack[ThreadServerOptions]
     ) -> None:
         self._max_workers = options.pop("max_workers", 64)
-        if self._max_workers < 1:
-            raise ValueError(f"max_workers is at least 1, not {self._max_workers!r}")
+        self._max_calls = options.pop("max_calls", 10_000)
+        for name, number in (("max_workers", self._max_workers), ("max_calls", self._max_calls)):
+            if number < 1:
+                raise ValueError(f"{name} is at least 1, not {number!r}")
         super().__init__(host, port, *stubs, **options)  # type: ignore[misc]

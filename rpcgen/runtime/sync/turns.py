@@ -15,6 +15,7 @@ from rpcgen.runtime.wire.frames import HEAD, LAST_ID, REPLY, milliseconds_left, 
 if typing.TYPE_CHECKING:
     import collections.abc
 
+    from rpcgen.runtime.contexts import Context
     from rpcgen.runtime.dispatch import Answer, Dispatcher
 
     Exchange: typing.TypeAlias = collections.abc.Callable[[int, bytes], bytes | tuple[int, int]]
@@ -24,6 +25,20 @@ if typing.TYPE_CHECKING:
     Serve: typing.TypeAlias = collections.abc.Callable[
         [int, dict[str, Answer], collections.abc.Callable[[], int], Dispatcher, int, int],
         bytes | tuple[bytes, int] | None,
+    ]
+    ServeFrames: typing.TypeAlias = collections.abc.Callable[
+        [
+            int,
+            dict[str, Answer],
+            collections.abc.Callable[[], int],
+            Dispatcher,
+            Context,
+            list[int],
+            int,
+            int,
+            int,
+        ],
+        tuple[int, bytes | None, int],
     ]
 
 ROOM = 16 * 1024
@@ -86,6 +101,17 @@ serve: Serve | None = None
 """``serve(fd, answers, waiting, dispatcher, name, message)`` receives and answers usual calls while they
 follow each other. It gives what was received if that is anything else; None if nothing came in
 time; a reply and the number of its bytes that were sent, if those are not all, or others wait."""
+
+serve_frames: ServeFrames | None = None
+"""``serve_frames(fd, answers, waiting, dispatcher, context, claim, last, longest, shortest)`` does so for framed
+messages. What ``last``, ``longest`` and ``shortest`` are, ``ServerSession.usual`` says; ``claim`` holds the id of the
+call whose handler runs. It gives the last call's id, then what was received if that is no usual call, and RECEIVED;
+None and RECEIVED if nothing came in time; a reply (without its frame) that is not usual, or whose call was taken
+out of ``claim``, and UNANSWERED; or a frame and the number of its bytes that were sent, if those are not all, or
+others wait."""
+
+RECEIVED: typing.Final = -1
+UNANSWERED: typing.Final = -2
 
 if choice().native:
     try:

@@ -140,7 +140,7 @@ def test_a_reply_that_nobody_reads_is_given_up(
         raw.connection(server.port) as lazy,
     ):
         lazy.sendall(message)
-        while server._loop is None or server._loop._connections:
+        while server._loop is None or server._loop._hands.connections:
             time.sleep(0.01)
     assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
         "it took over 0.3 s to take a reply"
@@ -280,7 +280,7 @@ def test_a_thousand_connections_at_once(handlers: services.Handlers) -> None:
         assert len(threads("thousand-")) <= 64
         for sock in connections:
             sock.close()
-        while server._loop is None or server._loop._connections:
+        while server._loop is None or server._loop._hands.connections:
             time.sleep(0.005)
 
 
