@@ -1,5 +1,6 @@
 import collections.abc
 
+from rpcgen.runtime.contexts import Context
 from rpcgen.runtime.dispatch import Answer, Dispatcher
 
 def exchange(fd: int, message: bytes, /) -> bytes | tuple[int, int]: ...
@@ -9,7 +10,20 @@ def serve(
     answers: dict[str, Answer],
     waiting: collections.abc.Callable[[], int],
     dispatcher: Dispatcher,
+    context: Context,
     name: int,
     message: int,
     /,
 ) -> bytes | tuple[bytes, int] | None: ...
+def serve_frames(
+    fd: int,
+    answers: dict[str, Answer],
+    waiting: collections.abc.Callable[[], int],
+    dispatcher: Dispatcher,
+    context: Context,
+    claim: list[int],
+    last: int,
+    longest: int,
+    shortest: int,
+    /,
+) -> tuple[int, bytes | None, int]: ...

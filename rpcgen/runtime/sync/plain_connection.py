@@ -83,7 +83,7 @@ class PlainConnection(Connection):
                     return self._wait_for_bytes() if call is None else Next.THREAD
             data: bytes | tuple[bytes, int] | None
             if turn is not None and not reader.pending:
-                data = turn(fd, answers, waiting, dispatcher, longest_name, longest)
+                data = turn(fd, answers, waiting, dispatcher, context, longest_name, longest)
             else:
                 try:
                     data = receive(size)

@@ -23,7 +23,7 @@ if typing.TYPE_CHECKING:
         [int, bytes, int, float], bytes | tuple[int, int, bytes]
     ]
     Serve: typing.TypeAlias = collections.abc.Callable[
-        [int, dict[str, Answer], collections.abc.Callable[[], int], Dispatcher, int, int],
+        [int, dict[str, Answer], collections.abc.Callable[[], int], Dispatcher, Context, int, int],
         bytes | tuple[bytes, int] | None,
     ]
     ServeFrames: typing.TypeAlias = collections.abc.Callable[
@@ -98,9 +98,9 @@ def _call(fd: int, frame: bytes, call_id: int, seconds: float) -> bytes | tuple[
 exchange: Exchange = _exchange
 call: Call = _call
 serve: Serve | None = None
-"""``serve(fd, answers, waiting, dispatcher, name, message)`` receives and answers usual calls while they
-follow each other. It gives what was received if that is anything else; None if nothing came in
-time; a reply and the number of its bytes that were sent, if those are not all, or others wait."""
+"""``serve(fd, answers, waiting, dispatcher, context, name, message)`` receives and answers usual calls while they
+follow each other. It gives what was received if that is anything else; None if nothing came in time; a reply and
+the number of its bytes that were sent, if those are not all, or others wait, or there is metadata for it."""
 
 serve_frames: ServeFrames | None = None
 """``serve_frames(fd, answers, waiting, dispatcher, context, claim, last, longest, shortest)`` does so for framed
@@ -119,4 +119,5 @@ if choice().native:
     except ImportError:
         pass  # only one of the two was built
     else:
-        exchange, call, serve = _turns.exchange, _turns.call, _turns.serve
+        exchange, call = _turns.exchange, _turns.call
+        serve, serve_frames = _turns.serve, _turns.serve_frames

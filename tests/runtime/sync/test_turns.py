@@ -12,6 +12,7 @@ import typing
 
 import pytest
 
+from rpcgen.runtime.contexts import Context
 from rpcgen.runtime.sync import turns
 from rpcgen.runtime.sync.dial import set_timeout
 
@@ -145,7 +146,7 @@ def test_usual_calls_are_answered_until_something_else_comes(serve: typing.Any, 
 
     caller = threading.Thread(target=call)
     caller.start()
-    assert serve(one.fileno(), answers, int, Served(), 255, 1000) == b"something else"
+    assert serve(one.fileno(), answers, int, Served(), Context(""), 255, 1000) == b"something else"
     caller.join()
     assert got == [b"1a", b"1b"]
 
@@ -173,12 +174,12 @@ def test_anything_else_is_given_back(serve: typing.Any, pair: Pair, odd: bytes) 
     else:
         other.shutdown(socket.SHUT_WR)
     answers = {"known": lambda block: b"1", "x" * 9: lambda block: b"1"}
-    assert serve(one.fileno(), answers, int, Served(), 8, 50) == odd
+    assert serve(one.fileno(), answers, int, Served(), Context(""), 8, 50) == odd
 
 
 def test_quiet(serve: typing.Any, pair: Pair) -> None:
     set_timeout(pair[0], socket.SO_RCVTIMEO, 0.01)
-    assert serve(pair[0].fileno(), {}, int, Served(), 8, 50) is None
+    assert serve(pair[0].fileno(), {}, int, Served(), Context(""), 8, 50) is None
 
 
 def test_a_thread_that_is_wanted_leaves(serve: typing.Any, pair: Pair) -> None:
@@ -187,7 +188,9 @@ def test_a_thread_that_is_wanted_leaves(serve: typing.Any, pair: Pair) -> None:
     stopping.serving = False
     for waiting, served in ((lambda: 1, Served()), (int, stopping)):
         other.send(message(b"known"))
-        assert serve(one.fileno(), {"known": lambda block: b"reply"}, waiting, served, 8, 50) == (b"reply", 5)
+        assert serve(
+            one.fileno(), {"known": lambda block: b"reply"}, waiting, served, Context(""), 8, 50
+        ) == (b"reply", 5)
         assert other.recv(10) == b"reply"
 
 
@@ -196,11 +199,11 @@ def test_a_reply_that_finds_no_room(serve: typing.Any, pair: Pair) -> None:
     set_timeout(one, socket.SO_SNDTIMEO, 0.01)
     long = bytes(8 << 20)
     other.send(message(b"known"))
-    reply, sent = serve(one.fileno(), {"known": lambda block: long}, int, Served(), 8, 50)
+    reply, sent = serve(one.fileno(), {"known": lambda block: long}, int, Served(), Context(""), 8, 50)
     assert reply is long
     assert 0 < sent < len(long)
     other.send(message(b"known"))
-    assert serve(one.fileno(), {"known": lambda block: long}, int, Served(), 8, 50) == (long, 0)
+    assert serve(one.fileno(), {"known": lambda block: long}, int, Served(), Context(""), 8, 50) == (long, 0)
 
 
 def test_what_an_answer_or_a_question_raises(serve: typing.Any, pair: Pair) -> None:
@@ -221,7 +224,7 @@ def test_what_an_answer_or_a_question_raises(serve: typing.Any, pair: Pair) -> N
     ):
         other.send(message(b"known"))
         with pytest.raises(error):
-            serve(one.fileno(), {"known": answer}, waiting, served, 8, 50)
+            serve(one.fileno(), {"known": answer}, waiting, served, Context(""), 8, 50)
 
 
 def test_a_connection_that_breaks_under_the_server(serve: typing.Any, pair: Pair) -> None:
@@ -233,13 +236,19 @@ def test_a_connection_that_breaks_under_the_server(serve: typing.Any, pair: Pair
         return b"1"
 
     with pytest.raises(BrokenPipeError):
-        serve(one.fileno(), {"known": close}, int, Served(), 8, 50)
+        serve(one.fileno(), {"known": close}, int, Served(), Context(""), 8, 50)
     with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
-        serve(-1, {}, int, Served(), 8, 50)
+        serve(-1, {}, int, Served(), Context(""), 8, 50)
 
 
 @pytest.mark.parametrize(
-    "args", [(), (1, {}, int, Served(), 8), (1, [], int, Served(), 8, 50), ("1", {}, int, Served(), 8, 50)]
+    "args",
+    [
+        (),
+        (1, {}, int, Served(), Context(""), 8),
+        (1, [], int, Served(), Context(""), 8, 50),
+        ("1", {}, int, Served(), Context(""), 8, 50),
+    ],
 )
 def test_arguments_that_serve_nothing(serve: typing.Any, args: tuple[object, ...]) -> None:
     with pytest.raises(TypeError):

@@ -1,0 +1,320 @@
+/* A server's turns: calls received, answered and replied to while they follow each other, on one connection.
+
+   Only calls without surprises are answered; anything else is the caller's, with what has been done until then. */
+
+#include "turns.h"
+
+#include <errno.h>
+#include <string.h>
+
+typedef struct {
+    PyObject *answers, *waiting, *dispatcher, *context;
+    const State *names;
+} Service;
+
+/* What has come to a turn: a call's name and its arguments. */
+typedef struct {
+    const char *name, *block;
+    Py_ssize_t name_size, block_size;
+} Call;
+
+/* The answer to a call, as it is given by what answers its name; NULL without an error where nothing does. */
+static PyObject *answer_to(const Service *service, const Call *call, PyObject *claim, uint32_t call_id)
+{
+    PyObject *name = PyUnicode_DecodeUTF8(call->name, call->name_size, NULL);
+    if (name == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    PyObject *answer = PyDict_GetItemWithError(service->answers, name);
+    Py_DECREF(name);
+    if (answer == NULL)
+        return NULL;
+    PyObject *block = PyBytes_FromStringAndSize(call->block, call->block_size);
+    if (block == NULL)
+        return NULL;
+    if (claim != NULL) {
+        PyObject *number = PyLong_FromUnsignedLong(call_id);
+        int failed = number == NULL || PyList_Append(claim, number) < 0;
+        Py_XDECREF(number);
+        if (failed) {
+            Py_DECREF(block);
+            return NULL;
+        }
+    }
+    Py_INCREF(answer);
+    PyObject *reply = PyObject_CallOneArg(answer, block);
+    Py_DECREF(answer);
+    Py_DECREF(block);
+    if (reply != NULL && (!PyBytes_Check(reply) || PyBytes_GET_SIZE(reply) == 0)) {
+        PyErr_SetString(PyExc_TypeError, "an answer is bytes");
+        Py_CLEAR(reply);
+    }
+    return reply;
+}
+
+/* Whether the handler has said something beside its reply. */
+static int has_metadata(const Service *service)
+{
+    PyObject *metadata = PyObject_GetAttr(service->context, service->names->reply);
+    int has = metadata == NULL ? -1 : metadata == Py_None ? 0 : PyObject_IsTrue(metadata);
+    Py_XDECREF(metadata);
+    return has;
+}
+
+/* Whether the thread is to leave the connection: others wait for it, or the server is stopping. */
+static int is_wanted(const Service *service)
+{
+    PyObject *waiting = PyObject_CallNoArgs(service->waiting);
+    int wanted = waiting ? PyObject_IsTrue(waiting) : -1;
+    Py_XDECREF(waiting);
+    if (wanted != 0)
+        return wanted;
+    PyObject *serving = PyObject_GetAttr(service->dispatcher, service->names->serving);
+    int serves = serving ? PyObject_IsTrue(serving) : -1;
+    Py_XDECREF(serving);
+    return serves < 0 ? -1 : !serves;
+}
+
+static bool would_block(const Turn *turn) { return turn->error == EAGAIN || turn->error == EWOULDBLOCK; }
+
+static PyObject *failed(const Turn *turn)
+{
+    errno = turn->error;
+    return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+/* One that begins with receiving. */
+static Turn *first_turn(long fd)
+{
+    /* Not on the stack, which the handlers need. */
+    Turn *turn = PyMem_Malloc(sizeof *turn);
+    if (turn == NULL)
+        return (Turn *)PyErr_NoMemory();
+    turn->fd = (int)fd;
+    turn->message = NULL;
+    turn->size = 0;
+    turn->receives = true;
+    return turn;
+}
+
+/* Plain messages */
+
+/* Whether one whole call has come, and nothing else. */
+static bool is_call(const Turn *turn, Py_ssize_t longest_name, Py_ssize_t longest, Call *call)
+{
+    Py_ssize_t size = turn->received;
+    if (size < 8 || size > longest)
+        return false;
+    uint32_t name = number_at(turn->room);
+    if (name > longest_name || name > size - 8 || number_at(turn->room + 4 + name) != size - 8 - name)
+        return false;
+    *call = (Call){turn->room + 4, turn->room + 8 + name, name, size - 8 - name};
+    return true;
+}
+
+static PyObject *serve_all(const Service *service, Turn *turn, Py_ssize_t longest_name, Py_ssize_t longest)
+{
+    if (take(turn) < 0)
+        return NULL;
+    for (;;) {
+        if (turn->received < 0)
+            return would_block(turn) ? Py_NewRef(Py_None) : failed(turn);
+        Call call;
+        PyObject *reply = NULL;
+        if (is_call(turn, longest_name, longest, &call))
+            reply = answer_to(service, &call, NULL, 0);
+        if (reply == NULL)
+            return PyErr_Occurred() ? NULL : PyBytes_FromStringAndSize(turn->room, turn->received);
+        int unusual = has_metadata(service), wanted = unusual ? 0 : is_wanted(service);
+        PyObject *given = NULL;
+        if (unusual > 0) {
+            given = Py_BuildValue("On", reply, (Py_ssize_t)0);
+        } else if (unusual == 0 && wanted >= 0) {
+            turn->receives = !wanted;
+            turn->message = PyBytes_AS_STRING(reply);
+            turn->size = PyBytes_GET_SIZE(reply);
+            if (take(turn) == 0) {
+                if (turn->sent == turn->size && turn->receives) {
+                    Py_DECREF(reply);
+                    continue;
+                }
+                given = turn->error && !would_block(turn) ? failed(turn) : Py_BuildValue("On", reply, turn->sent);
+            }
+        }
+        Py_DECREF(reply);
+        return given;
+    }
+}
+
+/* serve(fd, answers, waiting, dispatcher, context, name, message): receives and answers whole, usual calls
+   while they follow each other. Gives what was received if it is anything else (b"" at the end), None if
+   nothing came in time, (reply, bytes sent) if it was not sent wholly, or the thread is wanted elsewhere;
+   none were, where the context has metadata for the reply. */
+PyObject *turns_serve(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 7 || !PyDict_CheckExact(args[1])) {
+        PyErr_SetString(
+            PyExc_TypeError, "serve() takes a descriptor, answers, waiting, dispatcher, context and two limits");
+        return NULL;
+    }
+    long fd = PyLong_AsLong(args[0]);
+    Py_ssize_t longest_name = PyLong_AsSsize_t(args[5]), longest = PyLong_AsSsize_t(args[6]);
+    Service service = {args[1], args[2], args[3], args[4], PyModule_GetState(module)};
+    if (PyErr_Occurred())
+        return NULL;
+    Turn *turn = first_turn(fd);
+    if (turn == NULL)
+        return NULL;
+    PyObject *found = serve_all(&service, turn, longest_name, longest);
+    PyMem_Free(turn);
+    return found;
+}
+
+/* Frames */
+
+#define HEAD 10              /* bytes of a frame before its payload */
+#define OVERHEAD 6           /* of those, what its length counts */
+#define CALL_WORD 0x0100     /* kind and flags */
+#define REPLY_WORD 0x0200
+
+#define RECEIVED -1
+#define UNANSWERED -2
+
+typedef struct {
+    PyObject *claim;         /* a list: the call whose handler runs. Who takes it out has the call. */
+    uint32_t last;
+    Py_ssize_t longest, shortest;
+} Session;
+
+static bool is_frame(const Turn *turn, const Session *session, uint32_t *call_id, Call *call)
+{
+    const char *at = turn->room;
+    Py_ssize_t size = turn->received;
+    if (size < HEAD + 5)
+        return false;
+    uint32_t length = number_at(at);
+    Py_ssize_t name = (unsigned char)at[HEAD], begin = HEAD + 5 + name;
+    if (length != size - 4 || length > session->longest || begin > size)
+        return false;
+    *call_id = number_at(at + 6);
+    if ((number_at(at + 2) & 0xFFFF) != CALL_WORD || *call_id <= session->last || number_at(at + begin - 4) != 0)
+        return false;
+    *call = (Call){at + HEAD + 1, at + begin, name, size - begin};
+    return true;
+}
+
+static PyObject *framed(PyObject *reply, uint32_t call_id)
+{
+    Py_ssize_t size = PyBytes_GET_SIZE(reply);
+    PyObject *frame = PyBytes_FromStringAndSize(NULL, HEAD + size);
+    if (frame == NULL)
+        return NULL;
+    uint32_t length = OVERHEAD + (uint32_t)size;
+    unsigned char *at = (unsigned char *)PyBytes_AS_STRING(frame);
+    unsigned char head[HEAD] = {
+        length >> 24, length >> 16, length >> 8, length, REPLY_WORD >> 8, 0,
+        call_id >> 24, call_id >> 16, call_id >> 8, call_id};
+    memcpy(at, head, HEAD);
+    memcpy(at + HEAD, PyBytes_AS_STRING(reply), size);
+    return frame;
+}
+
+/* Whether the call was taken out of the claim while its handler ran; it is out of it afterwards. */
+static int was_taken(PyObject *claim)
+{
+    Py_ssize_t size = PyList_GET_SIZE(claim);
+    if (size == 0)
+        return 1;
+    return PyList_SetSlice(claim, size - 1, size, NULL) < 0 ? -1 : 0;
+}
+
+static PyObject *given(const Session *session, PyObject *data, Py_ssize_t sent)
+{
+    return data == NULL ? NULL : Py_BuildValue("kNn", (unsigned long)session->last, data, sent);
+}
+
+static PyObject *serve_frames(const Service *service, Turn *turn, Session *session)
+{
+    if (take(turn) < 0)
+        return NULL;
+    for (;;) {
+        if (turn->received < 0)
+            return would_block(turn) ? given(session, Py_NewRef(Py_None), RECEIVED) : failed(turn);
+        Call call;
+        uint32_t call_id;
+        PyObject *reply = NULL;
+        if (is_frame(turn, session, &call_id, &call))
+            reply = answer_to(service, &call, session->claim, call_id);
+        if (reply == NULL) {
+            if (PyErr_Occurred())
+                return NULL;
+            return given(session, PyBytes_FromStringAndSize(turn->room, turn->received), RECEIVED);
+        }
+        session->last = call_id;
+        int unusual = was_taken(session->claim);
+        if (unusual == 0 && (PyBytes_AS_STRING(reply)[0] == 0 || PyBytes_GET_SIZE(reply) >= session->shortest))
+            unusual = 1;
+        if (unusual == 0)
+            unusual = has_metadata(service);
+        if (unusual > 0)
+            return given(session, reply, UNANSWERED);
+        int wanted = unusual < 0 ? -1 : is_wanted(service);
+        PyObject *frame = wanted < 0 ? NULL : framed(reply, call_id);
+        Py_DECREF(reply);
+        if (frame == NULL)
+            return NULL;
+        turn->receives = !wanted;
+        turn->message = PyBytes_AS_STRING(frame);
+        turn->size = PyBytes_GET_SIZE(frame);
+        if (take(turn) < 0) {
+            Py_DECREF(frame);
+            return NULL;
+        }
+        if (turn->sent == turn->size && turn->receives) {
+            Py_DECREF(frame);
+            continue;
+        }
+        if (turn->error && !would_block(turn)) {
+            Py_DECREF(frame);
+            return failed(turn);
+        }
+        return given(session, frame, turn->sent);
+    }
+}
+
+/* serve_frames(fd, answers, waiting, dispatcher, context, claim, last, longest, shortest): receives and
+   answers single usual CALLs while they follow each other: without flags and deadline, of a length up to
+   the longest, with ids above the last. Gives the last one's id, and
+
+       (data, RECEIVED)      what was received instead, b"" at the end; (None, RECEIVED) if nothing came in time
+       (reply, UNANSWERED)   to the last one: a fault, or of the shortest size that is not usual, or there is
+                             metadata for it, or the call was taken out of the claim while its handler ran
+       (frame, bytes sent)   if it was not sent wholly, or the thread is wanted elsewhere
+
+   The claim is as it was, but where a handler raised: its call is in it then, unless it was taken out. */
+PyObject *turns_serve_frames(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 9 || !PyDict_CheckExact(args[1]) || !PyList_CheckExact(args[5])) {
+        PyErr_SetString(
+            PyExc_TypeError,
+            "serve_frames() takes a descriptor, answers, waiting, dispatcher, context, claim and three numbers");
+        return NULL;
+    }
+    long fd = PyLong_AsLong(args[0]);
+    unsigned long last = PyLong_AsUnsignedLong(args[6]);
+    Session session = {args[5], (uint32_t)last, PyLong_AsSsize_t(args[7]), PyLong_AsSsize_t(args[8])};
+    Service service = {args[1], args[2], args[3], args[4], PyModule_GetState(module)};
+    if (PyErr_Occurred())
+        return NULL;
+    if (last > UINT32_MAX) {
+        PyErr_SetString(PyExc_OverflowError, "an id has 32 bits");
+        return NULL;
+    }
+    Turn *turn = first_turn(fd);
+    if (turn == NULL)
+        return NULL;
+    PyObject *found = serve_frames(&service, turn, &session);
+    PyMem_Free(turn);
+    return found;
+}
