@@ -67,6 +67,7 @@ class Announcement:
         registry: Where.
         owned: The registry is closed after withdrawing.
         advertise: Where clients reach the server, if not where it listens.
+        protocols: What it speaks.
         weight, zone, version, metadata: See ``Instance``.
 
     Raises:
@@ -80,6 +81,7 @@ class Announcement:
         *,
         owned: bool = False,
         advertise: str | None = None,
+        protocols: tuple[str, ...] = ("framed", "plain"),
         weight: float = 1.0,
         zone: str = "",
         version: str = "",
@@ -88,6 +90,7 @@ class Announcement:
         self.registry = registry
         self._owned = owned
         self._advertised = None if advertise is None else advertised(advertise)
+        self._protocols = protocols
         self._weight = _checked_weight(weight)
         self._zone = _checked_text("zone", zone)
         self._version = _checked_text("version", version)
@@ -151,6 +154,7 @@ class Announcement:
             return Instance(
                 str(address) if address.path else address.host,
                 address.port,
+                protocols=self._protocols,
                 weight=self._weight,
                 zone=self._zone,
                 version=self._version,
@@ -313,7 +317,7 @@ def announcement(
         stubs: What is served.
         registry: A registry, or its URL; ``""``: nowhere; None: what ``RPCGEN_REGISTRY`` says,
             nowhere without it.
-        **options: The others of ``AnnounceOptions``.
+        **options: The others of ``AnnounceOptions``, and ``protocols``.
 
     Raises:
         TypeError, ValueError: The URL or an option is wrong. The message says where the URL

@@ -107,6 +107,7 @@ def test_an_entry_says_what_is_served_and_by_whom() -> None:
     assert entry == Instance(
         "127.0.0.1",
         7000,
+        protocols=("framed", "plain"),
         weight=2.0,
         zone="a",
         version="1.2",

@@ -41,6 +41,10 @@ class Threaded:
     def bind(self) -> Address:
         return self._server.bind()
 
+    @property
+    def takes_plain(self) -> bool:
+        return self._server.takes_plain
+
     def intro(self) -> str:
         return self._server.intro()
 

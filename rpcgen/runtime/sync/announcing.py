@@ -37,19 +37,23 @@ def check_stubs(stubs: collections.abc.Sequence[object]) -> None:
 
 
 def introduction(stubs: collections.abc.Sequence[ServerStub], address: Address) -> str:
-    """Gives how the log begins to say what is served, and where."""
+    """Gives how the log begins to say what is served, where, and by which codec."""
+    from rpcgen.runtime.wire.choice import choice
+
+    codec = "C" if choice().native else "Python"
     names = ", ".join(type(stub).__module__ + "." + type(stub).__qualname__ for stub in stubs)
-    return f"serving {names} at {address}"
+    return f"serving {names} at {address} (codec: {codec})"
 
 
 def announced_by(
-    stubs: collections.abc.Sequence[ServerStub], options: dict[str, typing.Any]
+    stubs: collections.abc.Sequence[ServerStub], options: dict[str, typing.Any], *, takes_plain: bool = True
 ) -> Announcement | None:
     """Gives what a server announces; None if it registers nowhere.
 
     Args:
         stubs: What it serves.
         options: Those of ``AnnounceOptions`` that the program gave.
+        takes_plain: Clients that speak plain messages are served, too.
 
     Raises:
         TypeError, ValueError, ImportError: As ``announce.announcement``.
@@ -59,7 +63,8 @@ def announced_by(
         return None
     from rpcgen.runtime.announce import announcement
 
-    return announcement(stubs, **options)
+    protocols = ("framed", "plain") if takes_plain else ("framed",)
+    return announcement(stubs, protocols=protocols, **options)
 
 
 def draining(drain: float | None, announcement: Announcement | None) -> float:

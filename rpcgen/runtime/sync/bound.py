@@ -78,7 +78,7 @@ def settings(
     if options:
         raise TypeError(f"{server} has no option {', '.join(options)}")
     made = server_transport(limits, calls=calls, **transport)
-    announcement = announced_by(stubs, announced)
+    announcement = announced_by(stubs, announced, takes_plain=made.takes_plain)
     return Settings(
         limits, backlog, grace, name, made, interceptors, announcement, draining(drain, announcement)
     )
@@ -93,6 +93,8 @@ class Bound:
         stubs: What it will serve.
         backlog: Connections that the system keeps until they are accepted.
     """
+
+    _settings: Settings
 
     def __init__(
         self, host: str, port: int | None, stubs: collections.abc.Sequence[ServerStub], backlog: int
@@ -145,6 +147,11 @@ class Bound:
         return self.address
 
     # For a server of several processes, which is bound in one of them and serves in the others
+
+    @property
+    def takes_plain(self) -> bool:
+        """Whether clients are served that speak plain messages."""
+        return self._settings.transport.takes_plain
 
     def intro(self) -> str:
         """Gives how the log begins to say what is served, and where."""

@@ -83,7 +83,7 @@ class ProcessServer:
         announced = {name: options.pop(name) for name in ANNOUNCED if name in options}  # type: ignore[misc]
         drain = options.pop("drain", None)
         self._server = served(host, port, stubs, dict(options))
-        self._announcement = announced_by(stubs, announced)
+        self._announcement = announced_by(stubs, announced, takes_plain=self._server.takes_plain)
         self._drain = draining(drain, self._announcement)
         self._lock = threading.Lock()
         self._state = _State.NEW

@@ -36,6 +36,10 @@ class Served(typing.Protocol):
     def address(self) -> Address:
         """Where it listens."""
 
+    @property
+    def takes_plain(self) -> bool:
+        """Whether clients are served that speak plain messages."""
+
     def bind(self) -> Address:
         """Begins to listen."""
 

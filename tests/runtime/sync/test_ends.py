@@ -15,6 +15,7 @@ import typing
 import pytest
 
 from rpcgen import runtime as rpc
+from rpcgen.runtime.wire.choice import choice
 from tests.support import processes, raw, services
 
 Kind: typing.TypeAlias = services.Kind
@@ -100,7 +101,8 @@ def test_an_address_in_use_is_named(server: rpc.Server, kind: Kind) -> None:
 def test_before_it_serves_a_server_says_where(kind: Kind, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "rpcgen"), kind("127.0.0.1", 0, services.Handlers()) as server:
         assert caplog.messages == [
-            f"serving tests.support.services.ServerStub at tcp://127.0.0.1:{server.port}, registered nowhere"
+            f"serving tests.support.services.ServerStub at tcp://127.0.0.1:{server.port} "
+            f"(codec: {'C' if choice().native else 'Python'}), registered nowhere"
         ]
 
 

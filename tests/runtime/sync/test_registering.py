@@ -17,6 +17,7 @@ import pytest
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.registry import Instance, Registration, open_registry
+from rpcgen.runtime.wire.choice import choice
 from tests.support import processes, raw, services
 from tests.support.processes import RegistryProcess
 from tests.support.registries import MemoryRegistry
@@ -89,6 +90,22 @@ def listed(registry: MemoryRegistry, service: str = "") -> Instance:
 # Registering
 
 
+@pytest.mark.parametrize(
+    ("options", "protocols"),
+    [
+        ({}, ("framed", "plain")),
+        ({"plain": False}, ("framed",)),
+        ({"authenticate": str}, ("framed",)),
+        ({"authenticate": str, "plain": True}, ("framed", "plain")),
+    ],
+)
+def test_an_entry_says_which_protocols_are_spoken(
+    kind: Kind, registry: MemoryRegistry, options: dict[str, typing.Any], protocols: tuple[str, ...]
+) -> None:
+    with kind("127.0.0.1", 0, services.Handlers(), registry=registry, **options):
+        assert listed(registry).protocols == protocols
+
+
 def test_each_service_of_a_server_is_registered_and_withdrawn(registry: MemoryRegistry) -> None:
     stubs = (
         services.ServerStub(services.Handlers()),
@@ -157,8 +174,8 @@ def test_the_log_says_where_it_is_registered(
         kind("127.0.0.1", 0, services.Handlers(), registry=registry, advertise="a") as server,
     ):
         assert caplog.messages == [
-            f"serving tests.support.services.ServerStub at tcp://127.0.0.1:{server.port}, "
-            f"registered as tcp://a:{server.port} in memory://"
+            f"serving tests.support.services.ServerStub at tcp://127.0.0.1:{server.port} "
+            f"(codec: {'C' if choice().native else 'Python'}), registered as tcp://a:{server.port} in memory://"
         ]
 
 
