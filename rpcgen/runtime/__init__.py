@@ -161,6 +161,27 @@ if typing.TYPE_CHECKING:
         Server as Server,
         ThreadServer as ThreadServer,
     )
+    from rpcgen.runtime.tasks.inspection import (
+        TaskInfo as TaskInfo,
+    )
+    from rpcgen.runtime.tasks.master import (
+        Master as Master,
+    )
+    from rpcgen.runtime.tasks.queue import (
+        TaskQueue as TaskQueue,
+    )
+    from rpcgen.runtime.tasks.stubs import (
+        TaskOptions as TaskOptions,
+        TaskStub as TaskStub,
+        with_task_options as with_task_options,
+    )
+    from rpcgen.runtime.tasks.task import (
+        Task as Task,
+        as_completed as as_completed,
+    )
+    from rpcgen.runtime.tasks.worker import (
+        Worker as Worker,
+    )
     from rpcgen.runtime.tls import (
         TLS as TLS,
     )
@@ -277,6 +298,12 @@ _HOMES = {
     "sync.options": ("ChannelOptions", "ProcessServerOptions", "ServerOptions", "ThreadServerOptions"),
     "sync.processes": ("ProcessServer",),
     "sync.server": ("Server", "ThreadServer"),
+    "tasks.inspection": ("TaskInfo",),
+    "tasks.master": ("Master",),
+    "tasks.queue": ("TaskQueue",),
+    "tasks.stubs": ("TaskOptions", "TaskStub", "with_task_options"),
+    "tasks.task": ("Task", "as_completed"),
+    "tasks.worker": ("Worker",),
     "tls": ("TLS",),
     "tokens": ("Tokens", "require_token", "send_token"),
 }

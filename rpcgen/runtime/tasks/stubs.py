@@ -1,0 +1,71 @@
+"""Stubs whose calls are queued, and the options of such calls."""
+
+from __future__ import annotations
+
+import copy
+import typing
+
+if typing.TYPE_CHECKING:
+    from rpcgen.runtime.stubs import MessageProtocol
+    from rpcgen.runtime.tasks.queue import TaskQueue
+    from rpcgen.runtime.tasks.task import Task
+
+    Result = typing.TypeVar("Result")
+    Stub = typing.TypeVar("Stub", bound="TaskStub")
+
+
+class TaskOptions(typing.TypedDict, total=False):
+    """Options of ``rpc.with_task_options``; ``rpc.TaskQueue.call`` says what they mean."""
+
+    timeout: float | None
+    key: str | None
+    priority: int
+    delay: float
+    attempts: int | None
+    keep: float | None
+
+
+class TaskStub:
+    """The base of generated stubs whose calls are queued; its public names are the IDL's methods alone.
+
+    Many threads may share one, as they may share a queue.
+
+    Args:
+        queue: Where calls go.
+    """
+
+    def __init__(self, queue: TaskQueue) -> None:
+        self._queue = queue
+        self._options: TaskOptions = {}
+
+    def _call(self, protocol: type[MessageProtocol[Result]], *args: object) -> Task[Result]:
+        if protocol.deprecated is not None:
+            import warnings
+
+            # The caller's line is above this function and the generated method.
+            warnings.warn(
+                f"{protocol.name} is deprecated: {protocol.deprecated}", DeprecationWarning, stacklevel=3
+            )
+        return self._queue.call(protocol, args, **self._options)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._queue!r})"
+
+
+def with_task_options(stub: Stub, **options: typing.Unpack[TaskOptions]) -> Stub:
+    """Gives a copy of the stub, on the same queue, whose calls have these options.
+
+    Args:
+        stub: It stays as it is. Options that are not named stay as they are in it.
+        **options: ``timeout``, ``key``, ``priority``, ``delay``, ``attempts``, ``keep``: see ``rpc.TaskQueue.call``.
+
+    Raises:
+        TypeError: There is no such option.
+    """
+    if unknown := options.keys() - TaskOptions.__annotations__.keys():
+        raise TypeError(
+            f"a task has no option {', '.join(sorted(unknown))}: there are {', '.join(TaskOptions.__annotations__)}"
+        )
+    fitted = copy.copy(stub)
+    fitted._options = {**stub._options, **options}
+    return fitted
