@@ -13,7 +13,7 @@ import typing
 from time import monotonic
 
 from rpcgen.runtime.aio.dial import Dialled
-from rpcgen.runtime.aio.filling import Filling
+from rpcgen.runtime.aio.filling import Filling, receive_less
 from rpcgen.runtime.errors import (
     CallError,
     Cancelled,
@@ -110,6 +110,7 @@ class ClientConnection(Dialled, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = typing.cast("asyncio.Transport", transport)
+        receive_less(transport)
         self._after(HANDSHAKE, self._no_hello)
 
     # Calls

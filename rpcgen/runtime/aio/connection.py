@@ -13,6 +13,7 @@ import socket
 import typing
 from time import monotonic
 
+from rpcgen.runtime.aio.filling import receive_less
 from rpcgen.runtime.contexts import Context, current_call
 from rpcgen.runtime.options import current_deadline
 from rpcgen.runtime.sync.accepting import peer_of
@@ -55,6 +56,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = typing.cast("asyncio.Transport", transport)
+        receive_less(transport)
         self.peer = _peer(transport)
         self.certificate = transport.get_extra_info("peercert") or None
         self.introduce("")

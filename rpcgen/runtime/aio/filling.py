@@ -16,6 +16,20 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.session import Session
 
 
+A_RECEIVE: typing.Final = 64 * 1024
+"""Bytes that are received at once as new ``bytes``."""
+
+
+def receive_less(transport: asyncio.BaseTransport) -> None:
+    """Makes one of asyncio's own transports receive at most ``A_RECEIVE`` at once; others are left as they are.
+
+    By itself it makes room for 256 KiB before each receive, which the C library may ask the system for, and
+    give back, each time: that can take twice as long as everything else about a small message.
+    """
+    if hasattr(transport, "max_size"):
+        transport.max_size = A_RECEIVE
+
+
 class Framed(typing.Protocol):
     """A connection that has a session."""
 

@@ -11,6 +11,7 @@ import typing
 from time import monotonic
 
 from rpcgen.runtime.aio.dial import Dialled
+from rpcgen.runtime.aio.filling import receive_less
 from rpcgen.runtime.aio.link import CLOSED
 from rpcgen.runtime.errors import (
     CallError,
@@ -70,6 +71,7 @@ class PoolConnection(Dialled, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = typing.cast("asyncio.Transport", transport)
+        receive_less(transport)
         # So ``pause_writing`` and ``resume_writing`` tell whether all has gone.
         self.transport.set_write_buffer_limits(0)
 
