@@ -144,7 +144,7 @@ class FramedSender(Connection):
             self._advance(sent)
             if not self._unsent:
                 self._made = 0
-                self._unsent = self.session.data_to_send()
+                self._unsent = self.session.data_to_send() or []  # an empty one is the session's own
             if self._unsent:
                 return self._unsent[0]
             self._is_busy = False
