@@ -102,13 +102,22 @@ class FramedConnection(Connection):
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None and not self._is_parted:
             _log.debug("lost the connection of %s: %s", self.peer, exc)
+        left = [*self._waiting, *self.session.receive(bytes(self._unread), monotonic())]
         self._waiting.clear()
         self._unread = _NOTHING
         self.session.end()
-        for call in list(self._calls.values()):
-            call.wants_reply = False
-            call.cancel()
+        self._cancel_calls()
+        for event in left:
+            if event[0] == CALL and event[6]:
+                self._start(event)  # nobody was to wait for it anyway
         self.serving.left(self)
+
+    def _cancel_calls(self) -> None:
+        """Tells handlers that their client has gone, but for those that it did not want to hear of."""
+        for call in list(self._calls.values()):
+            if call.wants_reply:
+                call.wants_reply = False
+                call.cancel()
 
     # Events
 
@@ -152,9 +161,7 @@ class FramedConnection(Connection):
             if error is not None:
                 cause = error.__cause__
                 _log.warning("closed the connection of %s: %s", self.peer, error.problem, exc_info=cause)
-            for call in list(self._calls.values()):
-                call.wants_reply = False
-                call.cancel()
+            self._cancel_calls()
             self._flush()
             self.part(_LINGER)
 
