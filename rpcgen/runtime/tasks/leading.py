@@ -221,6 +221,7 @@ class Leading:
                     self._remove(session, step)
             case Open():
                 picture.opened(step)
+                self._desks.add(step.worker)  # it is watched from now on
             case Shut():
                 picture.shut(step, done=done or is_gone)
                 if not done and not is_gone:

@@ -42,13 +42,21 @@ class Mastering(Duty):
         url: For messages.
         layout: Where things stand.
         picture: Makes an empty picture.
+        clock: Gives seconds since 1970.
     """
 
-    def __init__(self, url: str, layout: Layout, picture: collections.abc.Callable[[], Picture]) -> None:
+    def __init__(
+        self,
+        url: str,
+        layout: Layout,
+        picture: collections.abc.Callable[[], Picture],
+        clock: collections.abc.Callable[[], float] = time.time,
+    ) -> None:
         super().__init__(f"the master of {url}")
         self._url = url
         self._layout = layout
         self._picture = picture
+        self._clock = clock
         self._data = json.dumps(
             {"host": socket.gethostname(), "pid": os.getpid(), "started": time.time()}
         ).encode()
@@ -121,7 +129,7 @@ class Mastering(Duty):
                 self._step_down("another one leads")
             return
         if self.leading is None:
-            self.leading = Leading(layout, version, self._picture(), self.wake)
+            self.leading = Leading(layout, version, self._picture(), self.wake, self._clock)
             if not self.leads.is_set():
                 _log.info("%s: this master leads, with epoch %d", self._url, version)
             self.leads.set()
