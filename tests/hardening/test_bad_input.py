@@ -17,7 +17,7 @@ from tests.hardening.bystander import Bystander
 from tests.hardening.connections import client, fault_of, next_frame, skip_unless_framed
 from tests.hardening.target import KINDS, Target
 from tests.support import raw
-from tests.support.framed import frame
+from tests.support.framed import frame, text
 
 pytestmark = pytest.mark.usefixtures("bystander")
 
@@ -95,3 +95,22 @@ def test_bytes_that_are_no_calls_end_their_connection_with_one_line(target: Targ
         if len(lines) != 1 or begin not in lines[0] or stream.words not in lines[0]:
             wrong[name] = lines
     assert wrong == {}
+
+
+@pytest.mark.parametrize("milliseconds", [0, 50])
+def test_a_client_that_takes_leave_gets_its_replies_and_the_end(target: Target, milliseconds: int) -> None:
+    skip_unless_framed(target)
+    arguments = b"\1" + cases.u32(milliseconds)
+    with client(target, framed=True) as sock:
+        sock.sendall(
+            frame(1, 0, 1, cases.named("wait", arguments)) + frame(7, 0, 0, bytes(4) + text("enough"))
+        )
+        assert next_frame(sock) == (2, 1, arguments)
+        found = next_frame(sock)
+        assert found is None or found[0] == 7
+        assert raw.to_the_end(sock) == b""
+    with client(target, framed=True) as sock:
+        sock.sendall(frame(7, 0, 0, bytes(4) + text("")))
+        found = next_frame(sock)
+        assert found is None or found[0] == 7
+        assert raw.to_the_end(sock) == b""

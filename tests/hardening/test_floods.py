@@ -141,16 +141,6 @@ def test_metadata_beyond_the_limit_is_refused_for_its_call_alone(
         assert next_frame(sock) == (2, 3, raw.RETURNED)
 
 
-def test_goaway_of_a_client_ends_its_connection_once_its_calls_are_answered(framed: Target) -> None:
-    with client(framed, framed=True) as sock:
-        sock.sendall(waiting(1, 50) + frame(7, 0, 0, bytes(4) + text("enough")))
-        assert next_frame(sock) == (2, 1, (1).to_bytes(1, "big") + cases.u32(50))
-        assert raw.to_the_end(sock) == b""
-    with client(framed, framed=True) as sock:
-        sock.sendall(frame(7, 0, 0, bytes(4) + text("")))
-        assert next_frame(sock) is None
-
-
 def test_keys_of_one_hash(target: Target, bystander: Bystander) -> None:
     # Python's hash of a uuid can be chosen; a set of many with one hash takes time by their square.
     alike = raw.call("take", b"\x0b" + cases.uuids_of_one_hash(200_000))

@@ -17,7 +17,7 @@ from tests.support.waiting import until
 
 MIB = 1024 * 1024
 
-ROUNDS = 15
+ROUNDS = 6
 """Of all that is in the tables: thousands of connections."""
 
 
@@ -65,7 +65,7 @@ def everything(target: Target, kinds: list[bool]) -> None:
 def test_memory_descriptors_and_threads_stay(target: Target) -> None:
     kinds = [False, True] if speaks_framed(target) else [False]
     with Bystander(target.port) as other:
-        for _ in range(3):
+        for _ in range(2):
             everything(target, kinds)
         memory, descriptors, threads = target.memory(), target.descriptors(), target.threads()
         for _ in range(ROUNDS):
