@@ -30,12 +30,14 @@ NAMES = [
         "servers",
         "distributed",
         "concurrent",
+        "threads",
+        "cost",
         "registry",
         "zookeeper",
     )
     if (HERE / f"{name}.py").is_file()
 ]
-PEERS = ("thriftpy2", "grpcio", "msgspec")
+PEERS = ("thriftpy2", "grpcio", "pycapnp", "uvloop", "msgspec")
 OUTPUT = HERE.parent / "build" / "benchmarks.json"
 
 

@@ -1,132 +1,143 @@
-"""Calls from asyncio, one and 64 at once on one connection, beside an asyncio Protocol that does nothing else.
+"""Calls from asyncio on one connection: one at a time, and 64 at once.
 
-The floor sends as many bytes as a call and its reply take, joined into one write a turn, and looks at none
-of them. Client and server are processes; pinned, they share one processor.
+The floor is an asyncio Protocol at either end that sends as many bytes as a call and its reply take, joined
+into one write a turn, and looks at none of them. Client and server are processes; one at a time they share one
+processor. Peers, and uvloop's loop at both ends, stand beside where they are installed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import tempfile
 import typing
 
-from benchmarks.calls import PINNED
+from benchmarks import peers
+from benchmarks.contestants import (
+    CONNECT,
+    ECHO_CLIENT,
+    ECHO_SERVER,
+    INTERFACE,
+    PINNED,
+    READ,
+    RUN,
+    TASKS,
+    WORK,
+    async_server,
+)
 from benchmarks.figures import Figure, alternate, from_rounds
 from benchmarks.processes import Bench
 
-SERVER = """\
-import asyncio
-from divide import AsyncServer
-class Handlers:
-    {kind} divide(self, num1, num2):
-        return num1 / num2
-async def main():
-    async with AsyncServer("127.0.0.1", 0, Handlers(), inline={inline}) as server:
-        print(server.port, flush=True)
-        await asyncio.Event().wait()
-asyncio.run(main())
-"""
+HANDLERS = ("inline", "coroutine", "thread")
 
-FLOOR_SERVER = """\
-import asyncio
-class Echo(asyncio.Protocol):
-    def connection_made(self, transport):
-        self.transport, self.left = transport, 0
-    def data_received(self, data):
-        count, self.left = divmod(self.left + len(data), 31)
-        self.transport.write(bytes(15 * count))
-async def main():
-    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.Event().wait()
-asyncio.run(main())
-"""
+SLOWER = {"grpcio": 10, "thread": 10, "pycapnp": 5}
+"""So many fewer calls are enough of those who take so much longer."""
 
-CLIENT = """\
-import asyncio, sys, time
-from divide import AsyncChannel, AsyncClientStub
-port, at_once, count = map(int, sys.argv[1:])
-async def main():
-    async with AsyncChannel("127.0.0.1", port) as channel:
-        divide = AsyncClientStub(channel).divide
-        async def calls(count):
-            for _ in range(count):
-                await divide(200, 100)
-        await asyncio.gather(*[calls(max(10, count // 10 // at_once)) for _ in range(at_once)])
-        begin = time.perf_counter()
-        await asyncio.gather(*[calls(count // at_once) for _ in range(at_once)])
-        print((time.perf_counter() - begin) / (count // at_once * at_once) * 1e6)
-asyncio.run(main())
-"""
-
-FLOOR_CLIENT = """\
-import asyncio, sys, time
-port, at_once, count = map(int, sys.argv[1:])
-class Client(asyncio.Protocol):
-    def connection_made(self, transport):
-        self.transport, self.left, self.sent, self.got = transport, 0, at_once, 0
-        self.done = asyncio.get_running_loop().create_future()
-        transport.write(bytes(31 * at_once))
-    def data_received(self, data):
-        came, self.left = divmod(self.left + len(data), 15)
-        self.got += came
-        if self.got >= count:
-            if not self.done.done():
-                self.done.set_result(None)
-        else:
-            self.transport.write(bytes(31 * came))
-async def main():
-    begin = time.perf_counter()
-    _, client = await asyncio.get_running_loop().create_connection(Client, "127.0.0.1", port)
-    await client.done
-    print((time.perf_counter() - begin) / count * 1e6)
-    client.transport.close()
-asyncio.run(main())
-"""
-
-SERVERS = {
-    "inline": SERVER.format(kind="def", inline=True),
-    "coroutine": SERVER.format(kind="async def", inline=False),
-    "thread": SERVER.format(kind="def", inline=False),
-    "floor": FLOOR_SERVER,
+AT_MOST = {("small", 1, "inline ÷ floor"): 1.5}
+AT_LEAST = {
+    ("small", 64, "pycapnp ÷ inline"): 4.5,
+    ("medium", 64, "pycapnp ÷ inline"): 4.0,
+    ("small", 64, "grpcio ÷ inline"): 25.0,
 }
+"""Of calls a second, as times a call's time."""
 
-GOALS = {("inline", 1): 1.5}
-"""At most so many times the floor."""
+
+class Contestant(typing.NamedTuple):
+    """Who is measured: the server's script, the client's, and the loop's name for both."""
+
+    server: str
+    client: str
+    loop: str = ""
 
 
 def run(quick: bool) -> typing.Iterable[Figure]:
+    found = peers.installed("pycapnp", "grpcio", "uvloop")
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(pathlib.Path(folder))
-        (bench.folder / "divide.idl").write_text("float divide(1:int num1, 2:int num2=1)\n", encoding="utf-8")
-        bench.compile("divide")
-        for at_once, pinned in ((1, PINNED), (64, "")):
-            scripts = {f"{name}_server": text for name, text in SERVERS.items()}
-            scripts |= {"client": CLIENT, "floor_client": FLOOR_CLIENT}
-            for name, text in scripts.items():
-                (bench.folder / f"{name}_{at_once}.py").write_text(pinned + text, encoding="utf-8")
-            yield from _measure(bench, at_once, quick)
+        bench = Bench(pathlib.Path(folder), also=peers.distributions(found))
+        texts = {
+            "calls.idl": INTERFACE,
+            "calc.capnp": peers.CAPNP_INTERFACE,
+            "calc.proto": peers.GRPC_INTERFACE,
+        }
+        for name, text in (texts | _scripts()).items():
+            (bench.folder / name).write_text(text, encoding="utf-8")
+        bench.compile("calls")
+        if "grpcio" in found:
+            bench.run("-m", "grpc_tools.protoc", "-I.", "--python_out=.", "--grpc_python_out=.", "calc.proto")
+        for work, at_once in (("small", 1), ("small", 64), ("medium", 64)):
+            yield from _measure(bench, work, at_once, found, quick)
 
 
-def _measure(bench: Bench, at_once: int, quick: bool) -> typing.Iterable[Figure]:
+def _scripts() -> dict[str, str]:
+    texts = {f"{handlers}_server": async_server(handlers) for handlers in HANDLERS}
+    texts |= {
+        "client": WORK + READ + CONNECT + TASKS + RUN,
+        "floor_server": ECHO_SERVER + RUN,
+        "floor_client": WORK + ECHO_CLIENT + RUN,
+        "pycapnp_server": peers.CAPNP_SERVER,
+        "pycapnp_client": peers.CAPNP_CONNECT + TASKS + "asyncio.run(capnp.run(main()))\n",
+        "grpcio_server": peers.GRPC_SERVER,
+        "grpcio_client": peers.GRPC_CONNECT + TASKS + RUN,
+    }
+    pinned = {f"pinned_{name}": PINNED + text for name, text in texts.items()}
+    return {f"{name}.py": text for name, text in (texts | pinned).items()}
+
+
+def _measure(
+    bench: Bench, work: str, at_once: int, found: typing.Sequence[str], quick: bool
+) -> typing.Iterable[Figure]:
+    group = f"{work} calls from asyncio, {at_once} at once"
+    pinned = "pinned_" if at_once == 1 else ""
+    contestants = {name: Contestant(f"{pinned}{name}_server.py", f"{pinned}client.py") for name in HANDLERS}
+    for name in ("floor", "pycapnp", "grpcio"):
+        if name == "floor" or name in found:
+            contestants[name] = Contestant(f"{pinned}{name}_server.py", f"{pinned}{name}_client.py")
+        else:
+            yield Figure(group, name, None, "µs", note="not installed: make peers")
+    if "uvloop" in found:
+        for name in ("inline", "coroutine", "floor"):
+            contestants[f"{name}, uvloop"] = contestants[name]._replace(loop="uvloop")
+    else:
+        yield Figure(group, "uvloop", None, "µs", note="not installed: make peers")
     count = (200 if quick else 5000) * (1 if at_once == 1 else 10)
-
-    def timed(name: str, port: int) -> typing.Callable[[], float]:
-        script = f"{'floor_client' if name == 'floor' else 'client'}_{at_once}.py"
-        return lambda: float(bench.run(script, str(port), str(at_once), str(count)))
-
-    with (
-        bench.serve(f"inline_server_{at_once}.py") as inline,
-        bench.serve(f"coroutine_server_{at_once}.py") as coroutine,
-        bench.serve(f"thread_server_{at_once}.py") as thread,
-        bench.serve(f"floor_server_{at_once}.py") as floor,
-    ):
-        ports = {"inline": inline, "coroutine": coroutine, "thread": thread, "floor": floor}
-        works = {name: timed(name, port) for name, port in ports.items()}
-        measured = alternate(works, 2 if quick else 9)
-    group = f"calls from asyncio, {at_once} at once"
+    with contextlib.ExitStack() as stack:
+        works = {
+            name: _timed(
+                bench,
+                one,
+                stack.enter_context(bench.serve(one.server, one.loop)),
+                (work, at_once, count // SLOWER.get(name, 1)),
+            )
+            for name, one in contestants.items()
+        }
+        measured = alternate(works, 2 if quick else 5)
     for name, rounds in measured.items():
-        yield from_rounds(group, f"{name} handler" if name != "floor" else "floor", rounds, "µs a call")
-    for name in ("inline", "coroutine", "thread"):
-        ratios = [one / other for one, other in zip(measured[name], measured["floor"], strict=True)]
-        yield from_rounds(group, f"{name} ÷ floor", ratios, "×", at_most=GOALS.get((name, at_once)))
+        yield from_rounds(group, name, rounds, "µs a call")
+    for name, other in _ratios(measured):
+        rounds = [one / two for one, two in zip(measured[name], measured[other], strict=True)]
+        goals = (work, at_once, f"{name} ÷ {other}")
+        yield from_rounds(
+            group, goals[2], rounds, "×", at_most=AT_MOST.get(goals), at_least=AT_LEAST.get(goals)
+        )
+
+
+def _ratios(measured: typing.Container[str]) -> typing.Iterable[tuple[str, str]]:
+    """Gives what is set against what: ours against the floor of its loop, peers against ours."""
+    for name in HANDLERS:
+        yield name, "floor"
+    for name in ("inline", "coroutine"):
+        if "floor, uvloop" in measured:
+            yield f"{name}, uvloop", "floor, uvloop"
+        for peer in ("pycapnp", "grpcio"):
+            if peer in measured:
+                yield peer, name
+                if f"{name}, uvloop" in measured:
+                    yield peer, f"{name}, uvloop"
+
+
+def _timed(
+    bench: Bench, contestant: Contestant, port: int, what: tuple[str, int, int]
+) -> typing.Callable[[], float]:
+    work, at_once, count = what
+    arguments = (contestant.client, work, str(port), str(at_once), str(count), contestant.loop)
+    return lambda: float(bench.run(*arguments))

@@ -13,7 +13,7 @@ import tempfile
 import timeit
 import typing
 
-from benchmarks.calls import PINNED
+from benchmarks.contestants import PINNED
 from benchmarks.figures import Figure, from_rounds
 from benchmarks.processes import Bench
 from rpcgen import runtime as rpc

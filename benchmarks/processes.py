@@ -63,16 +63,44 @@ class Bench:
         return time.perf_counter() - start
 
     @contextlib.contextmanager
-    def serve(self, script: str) -> typing.Iterator[int]:
+    def serve(self, script: str, *arguments: str) -> typing.Iterator[int]:
         """Runs a server of the folder, which prints its port; ends it afterwards."""
+        with self.server(script, *arguments) as (port, _):
+            yield port
+
+    @contextlib.contextmanager
+    def server(self, script: str, *arguments: str) -> typing.Iterator[tuple[int, int]]:
+        """Does what ``serve`` does; gives the port and the process's id."""
         with subprocess.Popen(
-            [self._python, script], cwd=self.folder, env=self._environment, stdout=subprocess.PIPE, text=True
+            [self._python, script, *arguments],
+            cwd=self.folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            text=True,
         ) as process:
             assert process.stdout is not None
             try:
-                yield int(process.stdout.readline())
+                yield int(process.stdout.readline()), process.pid
             finally:
                 process.terminate()
+
+    @contextlib.contextmanager
+    def held(self, script: str, *arguments: str) -> typing.Iterator[None]:
+        """Runs a script until it has printed a line, and ends it afterwards by the end of its input."""
+        with subprocess.Popen(
+            [self._python, script, *arguments],
+            cwd=self.folder,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            if not process.stdout.readline():
+                raise RuntimeError(f"{script} {' '.join(arguments)} ended early")
+            yield
+            process.stdin.close()
 
     def write(self, shape: Shape, methods: int) -> None:
         """Writes the interface as ``SHAPE_METHODS.idl``, and for gRPC as ``.proto``."""

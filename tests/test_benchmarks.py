@@ -54,7 +54,8 @@ def test_an_interface_has_the_methods_asked_for(shape: Shape) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("compiler", "importing", "cold_start", "distributed", "concurrent", "registry"),
+        *("compiler", "importing", "cold_start", "session", "calls", "distributed"),
+        *("concurrent", "threads", "cost", "registry"),
         pytest.param("zookeeper", marks=pytest.mark.xdist_group("zookeeper")),
     ],
 )
