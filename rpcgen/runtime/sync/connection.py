@@ -190,6 +190,11 @@ class Connection:
             self.sock.shutdown(socket.SHUT_RDWR)
 
 
+def certificate_of(sock: Socket) -> collections.abc.Mapping[str, typing.Any] | None:
+    """Gives the client's certificate, once TLS is agreed on; None where there is none."""
+    return None if isinstance(sock, socket.socket) else sock.certificate()
+
+
 @contextlib.contextmanager
 def entered(context: Context) -> collections.abc.Iterator[None]:
     """Makes this what handlers see that are called inside."""

@@ -106,6 +106,8 @@ class FramedConnection(SharedConnection):
             self._take_events(events)
             if current_call.get() is not self.context:
                 current_call.set(self.context)
+            if session.unsent:
+                self.flush()  # HELLO, PONG: they do not wait for handlers
         elif count < TRICKLE and not session.unsent and not self.is_held:
             return self._wait_for_bytes()
         return None

@@ -16,7 +16,7 @@ from time import monotonic
 
 from rpcgen.runtime.contexts import Context
 from rpcgen.runtime.errors import EncodeError, FaultCode, ProtocolError
-from rpcgen.runtime.sync.connection import TRICKLE, Connection
+from rpcgen.runtime.sync.connection import TRICKLE, Connection, certificate_of
 from rpcgen.runtime.sync.turns import ROOM
 from rpcgen.runtime.wire.events import CALL, CANCEL, ENDED, HELLO
 from rpcgen.runtime.wire.server import ServerSession
@@ -78,7 +78,7 @@ class FramedSender(Connection):
     def __init__(self, sock: Socket, peer: str, terms: Terms) -> None:
         super().__init__(sock, peer, terms.limits)
         self.session = ServerSession(terms)
-        self._certificate = None if isinstance(sock, socket.socket) else sock.certificate()
+        self._certificate = certificate_of(sock)
         self._lock = threading.Lock()
         self._waiting: collections.deque[CallReceived] = collections.deque()
         self._kept = 0
@@ -195,10 +195,12 @@ class FramedSender(Connection):
                     self.warn(error.problem)
                 elif error is not None and not self._is_broken:
                     _log.debug("lost the connection of %s: %s", self.peer, error.problem)
-                self._waiting.clear()
-                self._kept = 0
+                # Who wants no reply may go at once: such calls are run to their end.
+                for waiting in [waiting for waiting in self._waiting if not waiting[6]]:
+                    self._waiting.remove(waiting)
+                    self._kept -= len(waiting[4])
                 for running in self._running.values():
-                    running.context.cancelled = True
+                    running.context.cancelled = running.context.cancelled or running.wants_reply
 
     def _cancel(self, call_id: int) -> None:
         running = self._running.get(call_id)
@@ -251,7 +253,7 @@ class FramedSender(Connection):
                 with contextlib.suppress(OSError):
                     data = self.sock.recv(ROOM, socket.MSG_DONTWAIT)
                     self._take_events(self.session.receive(data, monotonic()))
-                    self._refuse_beyond(0)
+                    self._waiting.clear()
             if code is FaultCode.UNAVAILABLE:
                 self._take_events(self.session.goaway(problem, last=0))
             else:

@@ -219,7 +219,7 @@ class Hands:
         try:
             if is_owner:
                 connection, then = self._serve_owned(connection)
-            elif isinstance(connection, FramedConnection) and connection.state is State.SHARED:
+            elif isinstance(connection, FramedConnection):
                 self.overseer.serve(connection)
         except KeyboardInterrupt:
             connection.break_off()
@@ -253,6 +253,8 @@ class Hands:
             if objection is not None:
                 made.refuse(*objection)
                 return made, Next.PART
+            if isinstance(made, FramedConnection) and self.workers is not None:
+                self.overseer.tell_of(made)
             then = made.serve(self.dispatcher, urge)
         while then is Next.THREAD and self.workers is None and not self.is_closed:
             then = connection.serve(self.dispatcher, urge)
@@ -263,8 +265,8 @@ class Hands:
         if then is Next.BYTES and connection.is_held:
             then = Next.THREAD
         with self._lock:
-            if connection.state is State.SHARED:
-                then = Next.SHARED
+            if connection.state is not State.SERVED:
+                then = Next.SHARED  # and by now perhaps left, or closed
             elif self.is_closed:
                 self.load -= 1
                 if then is not Next.END:

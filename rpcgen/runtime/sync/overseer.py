@@ -41,7 +41,7 @@ class Overseer:
         """Those that workers have, or will have, with the call that they were in at the last look."""
         self._shared: set[FramedConnection] = set()
         self._attention: collections.deque[FramedConnection] = collections.deque()
-        """Shared ones at which workers have left something to do."""
+        """Shared ones at which workers have left something to do, and those that workers have come by themselves to."""
         self._look_at = math.inf
         self._due = math.inf
         """When the first of the shared connections' deadlines is up, or earlier."""
@@ -63,6 +63,8 @@ class Overseer:
             connection = self._attention.popleft()
             if connection.state is State.SHARED:
                 self._see_to(connection)
+            elif connection.state in (State.READY, State.SERVED):
+                self.handed(connection)
         now = monotonic()
         if now >= self._look_at:
             self._look_at = now + TICK
@@ -161,10 +163,14 @@ class Overseer:
             hands.count(connection.recount())
 
     def attend(self, connection: FramedConnection) -> None:
-        """Has the loop's thread see to a connection, if there is anything for it to do."""
+        """Has the loop's thread see to a shared connection, if there is anything for it to do."""
         if _interest(connection) != connection.interest or connection.is_over or connection.is_held:
-            self._attention.append(connection)
-            self._hands.wake()
+            self.tell_of(connection)
+
+    def tell_of(self, connection: FramedConnection) -> None:
+        """Has the loop's thread take note of a connection that a worker serves already."""
+        self._attention.append(connection)
+        self._hands.wake()
 
 
 def _interest(connection: FramedConnection) -> int:

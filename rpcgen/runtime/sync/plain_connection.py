@@ -7,8 +7,9 @@ import logging
 import socket
 import typing
 
+from rpcgen.runtime.contexts import Context
 from rpcgen.runtime.errors import FaultCode, ProtocolError
-from rpcgen.runtime.sync.connection import LATER_READ, TRICKLE, Connection, Next, entered
+from rpcgen.runtime.sync.connection import LATER_READ, TRICKLE, Connection, Next, certificate_of, entered
 from rpcgen.runtime.sync.turns import ROOM as _FIRST_READ, serve
 from rpcgen.runtime.wire.plain import CallReader, encode_fault
 
@@ -30,6 +31,7 @@ class PlainConnection(Connection):
 
     def __init__(self, sock: Socket, peer: str, limits: Limits) -> None:
         super().__init__(sock, peer, limits)
+        self.context = Context(peer, certificate=certificate_of(sock))
         self._reader = CallReader(limits)
         self._call: tuple[str, Data] | None = None
         """Received whole, not answered."""
