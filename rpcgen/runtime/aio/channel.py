@@ -15,12 +15,9 @@ from time import monotonic
 from rpcgen.runtime.address import Address
 from rpcgen.runtime.errors import (
     CallError,
-    Cancelled,
     DeadlineExceeded,
     EncodeError,
-    FaultCode,
     RemoteException,
-    RemoteFault,
     Unavailable,
 )
 from rpcgen.runtime.options import (
@@ -32,6 +29,7 @@ from rpcgen.runtime.options import (
 )
 from rpcgen.runtime.transport import is_plain
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
+from rpcgen.runtime.wire.outcomes import told
 
 if typing.TYPE_CHECKING:
     import asyncio
@@ -53,13 +51,6 @@ if typing.TYPE_CHECKING:
 
 LEAST_KEEPALIVE = 1.0
 """Seconds: servers take leave of who sends more than one PING a second."""
-
-_TOLD = {
-    FaultCode.UNAVAILABLE: Unavailable,
-    FaultCode.DEADLINE_EXCEEDED: DeadlineExceeded,
-    FaultCode.CANCELLED: Cancelled,
-}
-"""Code of a server's fault → the error that says the same."""
 
 _forks = 0
 
@@ -261,7 +252,7 @@ class AsyncChannel:
                     continue  # the server has left its old connections: another one may be in its place
                 break
             if isinstance(outcome, CallError):
-                result: typing.Any = _told(outcome)
+                result: typing.Any = told(outcome)
             else:
                 kind = outcome[0]
                 result = codec.decode_reply(outcome, self._limits)
@@ -298,7 +289,7 @@ class AsyncChannel:
             raise
         if kind == 1:
             return result
-        raised = [_told(result) if isinstance(result, CallError) else result]
+        raised = [told(result) if isinstance(result, CallError) else result]
         del result
         raise self._named(raised, protocol).pop()
 
@@ -398,16 +389,6 @@ def _received(outcome: tuple[Answer, dict[str, bytes]]) -> Answer:
     if wanted is not None:
         wanted.update(metadata)
     return answer
-
-
-def _told(error: CallError) -> CallError:
-    """Gives what is raised for what the connection or the server said."""
-    kind = _TOLD.get(error.code) if isinstance(error, RemoteFault) else None
-    if kind is None:
-        return error
-    told = kind(typing.cast("RemoteFault", error).message)
-    told.__cause__ = error
-    return told
 
 
 def _tell(loop: asyncio.AbstractEventLoop, do: collections.abc.Callable[[], None]) -> None:

@@ -19,13 +19,11 @@ from rpcgen.runtime.errors import (
     Cancelled,
     ConnectionLost,
     DeadlineExceeded,
-    FaultCode,
-    ProtocolError,
-    RemoteFault,
     Unavailable,
 )
 from rpcgen.runtime.wire.client import ClientSession
 from rpcgen.runtime.wire.events import ENDED, FAULT, GOAWAY, HELLO, PONG, REPLY
+from rpcgen.runtime.wire.outcomes import MAYBE, left_behind, lost, not_started
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -51,8 +49,6 @@ _MUCH = 64 * 1024
 
 _LOOKS = 4
 """How often a server's silence is looked at in the time in which it may be silent."""
-
-_MAYBE = "the call may have run"
 
 
 class ClientConnection(Dialled, asyncio.Protocol):
@@ -160,7 +156,7 @@ class ClientConnection(Dialled, asyncio.Protocol):
         """Ends a call whose time is up."""
         if not future.done():
             self.cancel(call_id)
-            future.set_result(DeadlineExceeded(f"no reply within the call's time; {_MAYBE}"))
+            future.set_result(DeadlineExceeded(f"no reply within the call's time; {MAYBE}"))
 
     async def writable(self) -> None:
         """Waits until the server takes what is sent, or the connection ends."""
@@ -261,7 +257,7 @@ class ClientConnection(Dialled, asyncio.Protocol):
                     self._end_waiting()
             elif event[0] == GOAWAY:
                 for future in event[3]:
-                    self._tell(future, Unavailable(f"the server is leaving: {event[2] or 'no reason told'}"))
+                    self._tell(future, left_behind(event[2]))
                 self._leave(self)
             elif event[0] == ENDED:
                 self._ended(event)
@@ -320,27 +316,15 @@ class ClientConnection(Dialled, asyncio.Protocol):
         return ConnectionLost(f"the connection broke: {getattr(exc, 'strerror', None) or exc}")
 
     def _lost(self, error: CallError | None) -> CallError:
-        """Gives what becomes of a call that was sent; each call has an error of its own."""
+        """Gives what becomes of a call that was sent."""
         if self._break_off is not None:
             return Cancelled(f"{self._break_off} while the call was running")
-        if isinstance(error, ProtocolError):
-            return ProtocolError(error.problem)
-        if isinstance(error, Unavailable):
-            return Unavailable(error.problem)
-        if isinstance(error, RemoteFault):
-            return ConnectionLost(f"the server closed the connection: {error.message}; {_MAYBE}")
-        problem = "the server closed the connection" if error is None else error.problem
-        return ConnectionLost(f"{problem}; {_MAYBE}")
+        return lost(error)
 
     def _not_started(self, error: CallError | None) -> CallError:
         if self._break_off is not None:
             return Unavailable(f"{self._break_off}; the call was not sent")
-        if isinstance(error, RemoteFault):
-            if error.code is FaultCode.UNAUTHENTICATED:
-                return RemoteFault(error.code, error.message, error.details)
-            return Unavailable(error.message)
-        problem = "the server closed the connection" if error is None else error.problem
-        return Unavailable(f"{problem}; the call was not sent")
+        return not_started(error)
 
     def _tell(self, future: asyncio.Future[Outcome], outcome: Outcome) -> None:
         if not future.done():

@@ -23,6 +23,7 @@ from rpcgen.runtime.errors import (
     RemoteFault,
     Unavailable,
 )
+from rpcgen.runtime.wire.outcomes import MAYBE
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.aio.client import Answer
@@ -37,8 +38,6 @@ CONNECTIONS = 64
 
 IDLE_TIME = 300.0
 """Seconds after which an idle connection is let go; servers keep it for twice as long."""
-
-_MAYBE = "the call may have run"
 
 
 class PoolConnection(Dialled, asyncio.Protocol):
@@ -129,16 +128,16 @@ class PoolConnection(Dialled, asyncio.Protocol):
         if not self.is_sent:
             self._tell(Unavailable(f"{problem} while the call was being sent"))
         elif self._reply:
-            self._tell(ConnectionLost(f"{problem} inside its reply; {_MAYBE}"))
+            self._tell(ConnectionLost(f"{problem} inside its reply; {MAYBE}"))
         else:
-            self._tell(ConnectionLost(f"{problem} without a reply; {_MAYBE}"))
+            self._tell(ConnectionLost(f"{problem} without a reply; {MAYBE}"))
         self._pool.lost(self)
         self.closed.set_result(None)
 
     # Inside
 
     def _too_slow(self) -> None:
-        self._lose(ConnectionLost(f"a reply took longer than {self._receive_time:g} s to come; {_MAYBE}"))
+        self._lose(ConnectionLost(f"a reply took longer than {self._receive_time:g} s to come; {MAYBE}"))
 
     def _lose(self, error: CallError) -> None:
         self._tell(error)
@@ -224,7 +223,7 @@ class Pool:
         answer = connection.start(message, codec.reply_scan(self._limits))
         await asyncio.wait([answer], timeout=wait)
         if not answer.done():
-            raise DeadlineExceeded(f"no reply within the call's time; {_MAYBE}")
+            raise DeadlineExceeded(f"no reply within the call's time; {MAYBE}")
         outcome = answer.result()
         if not isinstance(outcome, CallError):
             return outcome

@@ -31,9 +31,6 @@ def too_slow(wait: float) -> Unavailable:
 class ServerChannel(Channel):
     """See the module."""
 
-    def __init__(self, host: str, port: int | None, *, protocol: str, **options: typing.Any) -> None:
-        super().__init__(host, port, **options)
-
     def _connect(self, end: float | None) -> tuple[Line, float]:
         now = time.monotonic()
         wait = time_to_connect(end, now)
