@@ -131,7 +131,7 @@ def test_the_tutorial_s_server_written_by_hand() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=lambda: serve(listener.accept()[0]))
         thread.start()
-        with Channel("127.0.0.1", listener.getsockname()[1]) as channel:
+        with Channel("127.0.0.1", listener.getsockname()[1], protocol="plain") as channel:
             stub = ClientStub(channel)
             assert stub.divide(200, 100) == 2.0
             with pytest.raises(InvalidOperation, match="no"):

@@ -325,8 +325,8 @@ class Channel:
                 if connection.fresh or self._closed:
                     raise
             finally:
-                if connection.leaves:
-                    self._open.discard(connection)
+                if connection.leaves or len(self._open) > 1:
+                    self._forget_closed()
 
     def _connect(self, end: float | None) -> tuple[Line, float]:
         """Gives a new connection, and the seconds that are left then (0: no deadline)."""
@@ -341,11 +341,10 @@ class Channel:
             return connection, 0.0
         wait = end - monotonic()
         if wait <= 0:
-            if self._is_shared:
-                self._drop(connection)
-            else:
+            if not self._is_shared:
                 self._idle.append(connection)
-            raise DeadlineExceeded("the time was up once connected; the call was not sent")
+                raise DeadlineExceeded("the time was up once connected; the call was not sent")
+            wait = 0.000_001  # who made the connection of all says so once the others have it
         return connection, wait
 
     def _take_turn(self, turns: threading.Semaphore, end: float | None, wait: float) -> tuple[float, float]:
@@ -370,6 +369,10 @@ class Channel:
         except IndexError:
             pass
 
+    def _forget_closed(self) -> None:
+        """Those of all threads close by themselves, with the last call that leaves them."""
+        self._open -= {connection for connection in list(self._open) if connection.is_closed}
+
     def _drop(self, connection: Line) -> None:
         self._open.discard(connection)
         connection.close()
@@ -389,6 +392,7 @@ class Channel:
         self._tidy(0.0)
         if self._shared is not None:
             self._shared.let_go()
+            self._forget_closed()
 
     def close(self) -> None:
         """Closes every connection; calls that run in other threads fail now. Again is harmless."""

@@ -27,7 +27,7 @@ from rpcgen.runtime.options import current_received
 from rpcgen.runtime.sync.line import FAULT, NOT_SENT, RETURNED, Line, raised, refused_by_tls
 from rpcgen.runtime.sync.turns import WOULD_BLOCK, call
 from rpcgen.runtime.wire import events as wire, outcomes
-from rpcgen.runtime.wire.client import ClientSession
+from rpcgen.runtime.wire.client import PLAIN_HINT, ClientSession
 from rpcgen.runtime.wire.frames import CALL_HEAD, HEAD, milliseconds_left
 
 if typing.TYPE_CHECKING:
@@ -57,7 +57,7 @@ LOST = -1
 """As a kind of reply: the connection leaves or has ended, without one."""
 
 _OLDER = 1.0
-"""Seconds by which a connection's last call is put back, so that nobody trusts it without a look."""
+"""Seconds by which a connection's last call is put back: nobody trusts it without a look then."""
 
 
 class FramedLine(Line):
@@ -121,15 +121,19 @@ class FramedLine(Line):
         elif since is not None:
             latest = since + session.terms.limits.receive_time
             if until is None or latest < until:
-                until, late = latest, (ConnectionLost, _slow(session.terms.limits.receive_time))
+                slow = f"a reply took longer than {session.terms.limits.receive_time:g} s to come"
+                until, late = latest, (ConnectionLost, slow)
         return until, late
 
     def _broken(self, error: OSError) -> CallError:
         refusal = refused_by_tls(self.sock, error) if self.session.peer is None else None
         if refusal is not None:
             return Unavailable(f"the TLS handshake failed: {refusal}")
+        reason = error.strerror or error
+        if self.session.peer is None:
+            return ConnectionLost(f"the connection broke before the server's HELLO: {reason}; {PLAIN_HINT}")
         where = "broke inside the reply" if self.session.incomplete_since is not None else "broke"
-        return ConnectionLost(f"the connection {where}: {error.strerror or error}")
+        return ConnectionLost(f"the connection {where}: {reason}")
 
     def _take(self) -> list[Event]:
         """Gives what has happened by what was received."""
@@ -159,9 +163,8 @@ class FramedLine(Line):
 
     def _note(self, events: list[Event]) -> None:
         """Heeds events that are about no call."""
-        for event in events:
-            if event[0] == wire.GOAWAY or event[0] == wire.ENDED:
-                self.leaves = True
+        if any(event[0] == wire.GOAWAY or event[0] == wire.ENDED for event in events):
+            self.leaves = True
 
     def _push_now(self) -> bool:
         """Sends what there is to send, if there is room for all of it."""
@@ -414,7 +417,3 @@ _SILENT: tuple[type[CallError], str] = (
     ConnectionLost,
     f'no HELLO within {HANDSHAKE:g} s: does the server speak plain messages only? then say protocol="plain"',
 )
-
-
-def _slow(seconds: float) -> str:
-    return f"a reply took longer than {seconds:g} s to come"

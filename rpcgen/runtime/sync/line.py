@@ -133,6 +133,11 @@ class Line:
                     sent += self.sock.send(view[sent:], flags)
         return sent
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether this end has closed it."""
+        return self._fd < 0
+
     def break_off(self) -> None:
         """Makes a call that another thread has on it fail now."""
         with contextlib.suppress(OSError):  # it is closed already

@@ -112,7 +112,7 @@ class SharedConnection(FramedLine):
                 self.close()
         if waiter is None:
             return RETURNED, None
-        self.fresh = False
+        self.fresh = self.fresh and waiter.kind == LOST
         if waiter.metadata:
             received = current_received.get()
             if received is not None:

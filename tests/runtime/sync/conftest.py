@@ -7,7 +7,7 @@ import typing
 import pytest
 
 from rpcgen import runtime as rpc
-from tests.support import services
+from tests.support import services, speech as speeches
 from tests.support.leaks import no_leaks
 
 __all__ = ["no_leaks"]
@@ -32,9 +32,14 @@ def server(handlers: services.Handlers) -> typing.Iterator[services.ThreadServer
         handlers.go_on.set()
 
 
+@pytest.fixture(params=speeches.ALL, ids=repr)
+def speech(request: pytest.FixtureRequest) -> speeches.Speech:
+    return typing.cast(speeches.Speech, request.param)
+
+
 @pytest.fixture
-def channel(server: services.ThreadServer) -> typing.Iterator[rpc.Channel]:
-    with rpc.Channel("127.0.0.1", server.port) as made:
+def channel(server: services.ThreadServer, speech: speeches.Speech) -> typing.Iterator[rpc.Channel]:
+    with rpc.Channel("127.0.0.1", server.port, **speech.options) as made:
         yield made
 
 
