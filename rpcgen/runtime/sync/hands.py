@@ -141,9 +141,10 @@ class Hands:
         """Makes a connection that is waiting, ready, or served in a call a shared one; says whether it is now."""
         with self._lock:
             before = connection.state
-            if before is not (State.SERVED if call_id is not None else before):
+            # A worker may have come, or gone, since the caller looked.
+            if before not in ((State.WAITING, State.READY) if call_id is None else (State.SERVED,)):
                 return False
-            if before not in (State.WAITING, State.READY, State.SERVED) or not connection.share(call_id):
+            if not connection.share(call_id):
                 return False
             if before is State.WAITING:
                 self.selector.unregister(connection.sock)
