@@ -131,6 +131,9 @@ class Connection(asyncio.Protocol):
     def go_on(self) -> None:
         """Starts calls that wait, and receives more, where that is possible now."""
 
+    def go_on_soon(self) -> None:
+        """Sends what this turn of the loop makes, and goes on, at the turn's end."""
+
     def pause(self) -> None:
         """Receives no more."""
         if not self._is_paused and not self.transport.is_closing():

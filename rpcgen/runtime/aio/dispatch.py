@@ -27,6 +27,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.limits import Limits
 
     Reply: typing.TypeAlias = "bytes | collections.abc.Awaitable[object]"
+    Quick: typing.TypeAlias = collections.abc.Callable[[Data], Reply]
     InThread: typing.TypeAlias = collections.abc.Callable[
         [Handler, collections.abc.Sequence[object]], collections.abc.Awaitable[object]
     ]
@@ -61,26 +62,26 @@ class Method:
         protocol: The method's.
         handler: Called with the arguments.
         how: Where.
-        answer: Does all of it, from the arguments' block to the reply, for INLINE.
-        replies: What the handler came to.
+        quick: Does all of it where the call came, from the arguments' block to the reply; None: it takes more.
+        replies: What the handler came to, once nothing is to be awaited any more.
         limits: Of arguments and results.
     """
 
-    __slots__ = ("_codec", "_limits", "answer", "handler", "how", "is_oneway", "name", "replies")
+    __slots__ = ("_codec", "_limits", "handler", "how", "is_oneway", "name", "quick", "replies")
 
     def __init__(
         self,
         protocol: Protocol,
         handler: Handler,
         how: How,
-        answer: Answer | None,
+        quick: Answer | None,
         replies: Replies,
         limits: Limits,
     ) -> None:
         self.name = protocol.name
         self.handler = handler
         self.how = how
-        self.answer = answer
+        self.quick: Quick | None = quick
         self.is_oneway = protocol.oneway
         self.replies = replies
         self._codec = protocol.codec()
@@ -103,7 +104,7 @@ class Method:
             value = self.handler(*args)
         except BaseException as error:
             return self.replies.failed(error)
-        return self.replies.returned(value)
+        return value if inspect.isawaitable(value) else self.replies.returned(value)
 
 
 class AsyncDispatcher(Dispatcher):
@@ -141,14 +142,8 @@ class AsyncDispatcher(Dispatcher):
     def _method(self, protocol: Protocol, handler: Handler, interceptors: tuple[Interceptor, ...]) -> Method:
         how = self._how(protocol, handler)
         if not interceptors or protocol is Health:
-            return Method(
-                protocol,
-                handler,
-                how,
-                self.answers.get(protocol.name),
-                AsyncReplies(protocol, self._limits),
-                self._limits,
-            )
+            quick = self.answers.get(protocol.name) if how is How.INLINE else None
+            return Method(protocol, handler, how, quick, Replies(protocol, self._limits), self._limits)
 
         # Interceptors may have to wait: they run in a task, whichever way their method does.
         async def proceed(*args: object) -> object:
@@ -156,7 +151,7 @@ class AsyncDispatcher(Dispatcher):
             return (await value) if inspect.isawaitable(value) else value
 
         inside = intercepted(protocol, proceed, interceptors)
-        replies = AsyncReplies(protocol, self._limits, is_intercepted=True)
+        replies = Replies(protocol, self._limits, is_intercepted=True)
         return Method(protocol, inside, How.TASK, None, replies, self._limits)
 
     def _check(self, stub: ServerStub) -> None:

@@ -15,10 +15,8 @@ from time import monotonic
 from rpcgen.runtime.aio.connection import Connection
 from rpcgen.runtime.aio.dispatch import How
 from rpcgen.runtime.aio.filling import Filling
-from rpcgen.runtime.aio.running import Call
-from rpcgen.runtime.contexts import current_call
+from rpcgen.runtime.aio.running import Call, called
 from rpcgen.runtime.errors import EncodeError, FaultCode
-from rpcgen.runtime.options import current_deadline
 from rpcgen.runtime.wire.events import CALL, CANCEL, ENDED, GOAWAY, HELLO
 from rpcgen.runtime.wire.server import ServerSession
 
@@ -72,7 +70,7 @@ class FramedConnection(Connection):
             self._read_on()
             return
         events = self.session.receive(data, now)
-        if self.session.space() is not None:
+        if not events and self.session.space() is not None:
             self._fill()
         self.heed(events, now)
 
@@ -128,10 +126,10 @@ class FramedConnection(Connection):
             self._waiting.extend(events)
             return
         self.enter()
-        for place, event in enumerate(events):
+        for event in events:
             if event[0] == CALL:
                 if self._must_wait():
-                    self._waiting.extend(events[place:])
+                    self._waiting.extend(events[events.index(event) :])
                     self.pause()
                     break
                 self._start(event)
@@ -192,23 +190,17 @@ class FramedConnection(Connection):
             if not no_reply:
                 self._send(call_id, self.serving.dispatcher.unknown(name))
             return
-        if method.how is How.INLINE and not method.is_oneway and deadline is None and metadata is None:
-            assert method.answer is not None
-            reply: Reply = method.answer(block)
-            if isinstance(reply, bytes):
-                context = self.context
-                if context.reply is not None:
-                    if not no_reply:
-                        self._send_with(call_id, reply, method, context)
-                    context.reply = None
-                elif not no_reply:
-                    self._send(call_id, reply)
-            else:
-                call = self._call(call_id, method, self.give_context(), no_reply)
-                self.serving.runner.await_result(call, reply)
-                self.enter()
+        if method.quick is None or no_reply or deadline is not None or metadata is not None:
+            self._start_rare(event, method)
             return
-        self._start_rare(event, method)
+        reply = method.quick(block)
+        if self.context.reply is None and isinstance(reply, bytes):
+            self.session.send_reply(call_id, reply)
+            self._made += len(reply)
+            return
+        # The handler has left metadata, or an awaitable: the context is this call's alone from now on.
+        self._heed_result(call_id, reply, method, self.give_context(), no_reply)
+        self.enter()
 
     def _start_rare(self, event: CallReceived, method: Method) -> None:
         """Starts a call that is not simply answered."""
@@ -221,6 +213,11 @@ class FramedConnection(Connection):
             problem = "the server is busy; the call was not started"
             self._refuse(call_id, no_reply, FaultCode.UNAVAILABLE, problem)
             return
+        context = self.make_context(metadata, deadline)
+        if method.quick is not None:
+            reply = called(context, method.quick, block)
+            self._heed_result(call_id, reply, method, context, no_reply)
+            return
         args = method.arguments(block)
         if isinstance(args, bytes):
             if not no_reply:
@@ -229,16 +226,15 @@ class FramedConnection(Connection):
         if method.is_oneway and not no_reply:
             self._send(call_id, method.receipt())
             no_reply = True
-        context = self.make_context(metadata, deadline)
-        if method.how is not How.INLINE:
+        if method.how is How.INLINE:
+            self._heed_result(call_id, called(context, method.call, args), method, context, no_reply)
+        else:
             self.serving.runner.start(self._call(call_id, method, context, no_reply), args)
-            return
-        tokens = current_call.set(context), current_deadline.set(deadline)
-        try:
-            reply = method.call(args)
-        finally:
-            current_call.reset(tokens[0])
-            current_deadline.reset(tokens[1])
+
+    def _heed_result(
+        self, call_id: int, reply: Reply, method: Method, context: Context, no_reply: bool
+    ) -> None:
+        """Sends what an inline handler came to, or awaits it."""
         if not isinstance(reply, bytes):
             self.serving.runner.await_result(self._call(call_id, method, context, no_reply), reply)
         elif not no_reply:
@@ -260,21 +256,26 @@ class FramedConnection(Connection):
             self._send(call.number, reply)
         else:
             self._send_with(call.number, reply, call.method, call.context)
-        self._go_on_soon()
 
     def ended(self, call: Call) -> None:
         self._calls.pop(call.number, None)
-        self.since = monotonic()
-        self._go_on_soon()
+        if not self._calls:
+            self._end_turn()  # there is nothing that its reply could be joined with
+        else:
+            self.go_on_soon()
 
-    def _go_on_soon(self) -> None:
+    def go_on_soon(self) -> None:
         """Sends what this turn of the loop makes, and goes on, at the turn's end."""
         if not self._is_due:
             self._is_due = True
-            self.serving.loop.call_soon(self._end_turn)
+            self.serving.loop.call_soon(self._turn_ends)
+
+    def _turn_ends(self) -> None:
+        self._is_due = False
+        self._end_turn()
 
     def _end_turn(self) -> None:
-        self._is_due = False
+        self.since = monotonic()
         self.go_on()
         self._part_if_finished()
 

@@ -20,7 +20,6 @@ from rpcgen.runtime.wire.plain import CallReader, encode_fault
 if typing.TYPE_CHECKING:
     import collections.abc
 
-    from rpcgen.runtime.aio.dispatch import Reply
     from rpcgen.runtime.aio.serving import Serving
     from rpcgen.runtime.contexts import Context
     from rpcgen.runtime.wire.codec import Data
@@ -90,9 +89,8 @@ class PlainConnection(Connection):
         if method is None:
             self._write(serving.dispatcher.unknown(name))
             return
-        if method.how is How.INLINE and not method.is_oneway:
-            assert method.answer is not None
-            reply: Reply = method.answer(block)
+        if method.quick is not None:
+            reply = method.quick(block)
             if isinstance(reply, bytes):
                 self._write(reply)
                 if self.context.reply is not None:

@@ -21,17 +21,33 @@ from rpcgen.runtime.options import current_deadline
 from rpcgen.runtime.sync.workers import Workers
 from rpcgen.runtime.wire.plain import encode_fault
 
+_Given = typing.TypeVar("_Given")
+_Result = typing.TypeVar("_Result")
+
 if typing.TYPE_CHECKING:
     import collections.abc
 
     from rpcgen.runtime.aio.dispatch import Method, Reply
 
 
+def called(context: Context, function: collections.abc.Callable[[_Given], _Result], given: _Given) -> _Result:
+    """Calls a plain function with something, as a handler of the call that this is the context of."""
+    tokens = current_call.set(context), current_deadline.set(context.deadline)
+    try:
+        return function(given)
+    finally:
+        current_call.reset(tokens[0])
+        current_deadline.reset(tokens[1])
+
+
 class Answering(typing.Protocol):
     """A connection, as its calls see it."""
 
     def answer(self, call: Call, reply: bytes) -> None:
-        """Takes the reply to a call; once a call, unless nobody waits."""
+        """Takes the reply to a call, to be sent when the turn ends; once a call, unless nobody waits."""
+
+    def go_on_soon(self) -> None:
+        """Lets the turn that has answered a call end with sending."""
 
     def ended(self, call: Call) -> None:
         """The handler of a call has ended; told after its reply, once."""
@@ -81,14 +97,10 @@ class Call:
         if self.context.cancelled:
             self.reply = encode_fault(FaultCode.CANCELLED, "the call was cancelled before it was started")
             return
-        tokens = current_call.set(self.context), current_deadline.set(self.context.deadline)
         try:
-            self.reply = self.method.call(self.args)
+            self.reply = called(self.context, self.method.call, self.args)
         except KeyboardInterrupt:
             self.reply = encode_fault(FaultCode.INTERNAL, f"{self.method.name} was interrupted")
-        finally:
-            current_call.reset(tokens[0])
-            current_deadline.reset(tokens[1])
 
     def cancel(self) -> None:
         """Tells the handler that nobody waits for it; how it ends is still told."""
@@ -103,6 +115,7 @@ class Call:
         if self.wants_reply:
             self.wants_reply = False
             self.connection.answer(self, OUT_OF_TIME)
+            self.connection.go_on_soon()
         self.cancel()
 
 
@@ -194,10 +207,7 @@ class Runner:
     def start(self, call: Call, args: collections.abc.Sequence[object]) -> None:
         """Starts a call that is not INLINE."""
         call.args = args
-        self.calls.add(call)
-        deadline = call.context.deadline
-        if deadline is not None:
-            call.timer = self._loop.call_later(deadline - monotonic(), call.expire)
+        self._count(call)
         if call.method.how is How.TASK:
             call.task = self._loop.create_task(self._run(call, None))
         else:
@@ -205,8 +215,14 @@ class Runner:
 
     def await_result(self, call: Call, result: collections.abc.Awaitable[object]) -> None:
         """Goes on with a plain function that has given an awaitable."""
-        self.calls.add(call)
+        self._count(call)
         call.task = self._loop.create_task(self._run(call, result))
+
+    def _count(self, call: Call) -> None:
+        self.calls.add(call)
+        deadline = call.context.deadline
+        if deadline is not None and call.timer is None:
+            call.timer = self._loop.call_later(deadline - monotonic(), call.expire)
 
     async def in_thread(
         self, handler: collections.abc.Callable[..., object], args: collections.abc.Sequence[object]
@@ -223,7 +239,8 @@ class Runner:
     async def _run(self, call: Call, result: collections.abc.Awaitable[object] | None) -> None:
         method, context = call.method, call.context
         current_call.set(context)
-        current_deadline.set(context.deadline)
+        if context.deadline is not None:  # else the connection has made sure that there is none
+            current_deadline.set(context.deadline)
         call.is_begun = True
         try:
             if context.cancelled:
