@@ -51,6 +51,9 @@ TRUSTED = 0.001
 IDLE_TIME = 300.0
 """Seconds after which an idle connection is let go; servers keep it for twice as long."""
 
+_INSIDE = -1
+"""As a number of tries: the call is made inside its interceptors."""
+
 _forks = 0
 
 
@@ -174,43 +177,8 @@ class Channel:
         """
         # Every function, branch and attribute on the way of a usual call was measured: hence no
         # smaller functions here, and codecs at hand.
-        if self._interceptors:
+        if self._interceptors and tries != _INSIDE:
             return self._call_through(protocol, args, timeout, metadata)
-        return self._call(protocol, args, timeout, metadata)
-
-    def _call_through(
-        self,
-        protocol: type[MessageProtocol[typing.Any]],
-        args: tuple[object, ...],
-        timeout: float | None,
-        metadata: Metadata | None,
-    ) -> typing.Any:
-        from rpcgen.runtime.interceptors import Call, through
-        from rpcgen.runtime.options import end_of_call, receiving
-
-        call = Call(
-            protocol,
-            args,
-            metadata=dict(metadata or {}),
-            reply_metadata={},
-            peer=self._peer,
-            deadline=end_of_call(protocol, timeout, self._timeout, monotonic()),
-        )
-
-        def proceed() -> typing.Any:
-            left = None if call.deadline is None else call.deadline - monotonic()
-            with receiving(call.reply_metadata):
-                return self._call(protocol, call.args, left, call.metadata or None)
-
-        return through(self._interceptors, call, proceed)
-
-    def _call(
-        self,
-        protocol: type[MessageProtocol[typing.Any]],
-        args: tuple[object, ...],
-        timeout: float | None,
-        metadata: Metadata | None,
-    ) -> typing.Any:
         try:
             codec = self._codecs.get(protocol)
             if codec is None:
@@ -312,6 +280,32 @@ class Channel:
             raised[0] = told(raised[0])
             raised[0].method, raised[0].peer = protocol.name, self._peer
         raise raised.pop()
+
+    def _call_through(
+        self,
+        protocol: type[MessageProtocol[typing.Any]],
+        args: tuple[object, ...],
+        timeout: float | None,
+        metadata: Metadata | None,
+    ) -> typing.Any:
+        from rpcgen.runtime.interceptors import Call, through
+        from rpcgen.runtime.options import end_of_call, receiving
+
+        call = Call(
+            protocol,
+            args,
+            metadata=dict(metadata or {}),
+            reply_metadata={},
+            peer=self._peer,
+            deadline=end_of_call(protocol, timeout, self._timeout, monotonic()),
+        )
+
+        def proceed() -> typing.Any:
+            left = None if call.deadline is None else call.deadline - monotonic()
+            with receiving(call.reply_metadata):
+                return self.call(protocol, call.args, left, _INSIDE, call.metadata or None)
+
+        return through(self._interceptors, call, proceed)
 
     def _share(
         self, shared: Shared, message: bytes, codec: MethodCodec, end: float | None, metadata: Metadata | None

@@ -126,10 +126,14 @@ class SharedConnection(FramedLine):
         assert outcome is not None
         return outcome[0], codec.decode_reply(outcome, limits)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether calls run, which find out by themselves what becomes of it."""
+        return self._users > 0
+
     def quiet(self) -> bool:
         with self._lock:
-            # Whoever has a call on it finds out by itself.
-            return bool(self._users) or (self._has_come() and not self._is_broken)
+            return self._users > 0 or (self._has_come() and not self._is_broken)
 
     def let_go(self) -> None:
         """Takes no more calls; closes when those that run have ended."""
@@ -345,7 +349,7 @@ class Shared:
         attempts, now = self._attempts, monotonic()
         connection = self._connection
         if connection is not None and not connection.leaves:
-            if is_usable(connection, now):
+            if connection.is_busy or is_usable(connection, now):
                 connection.used = now
                 return connection
             connection.let_go()
