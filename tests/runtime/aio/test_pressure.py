@@ -64,6 +64,63 @@ async def test_who_does_not_read_cannot_make_the_server_grow() -> None:
 
 
 @runs
+async def test_calls_that_must_wait_are_kept_as_the_bytes_that_they_came_in() -> None:
+    """One receive may bring thousands; each takes twenty times as much once it is looked at."""
+    handlers = Big()
+    async with served(handlers) as (stub, server), Peer(server.port, room=4096) as peer:
+        assert await stub.divide(1) == 1.0
+        await peer.flush()
+        for _ in range(10_000):
+            peer.session.send_call("echo", echo(0))
+        calls = b"".join(peer.session.data_to_send())
+        with traced():
+            sending = asyncio.ensure_future(asyncio.get_running_loop().sock_sendall(peer.sock, calls))
+            await until(lambda: handlers.lines)
+            for _ in range(50):
+                assert await stub.divide(1) == 1.0
+            now, _most = tracemalloc.get_traced_memory()
+        assert now < 2 * MIB
+        sending.cancel()
+
+
+@runs
+async def test_calls_that_wait_run_in_their_order_as_others_end() -> None:
+    """More than one look at what has come, and a limit reached in the middle of it."""
+    handlers = Handlers()
+    handlers.released.set()
+    async with served(handlers, connection_calls=3) as (_, server), Peer(server.port) as peer:
+        for number in range(4000):
+            peer.session.send_call("wait", b"\1" + number.to_bytes(4, "big"))
+        replies = await peer.events(4000)
+        assert {event[2] for event in replies} == {b"\1" + n.to_bytes(4, "big") for n in range(4000)}
+        assert handlers.most <= 3
+
+
+@runs
+async def test_a_client_is_not_slow_for_what_the_server_makes_it_wait() -> None:
+    """Half a call came before the server stopped receiving; the other half cannot come for as long as that."""
+    handlers = Handlers()
+    limits = rpc.Limits(receive_time=0.2)
+    async with (
+        served(handlers, connection_calls=1, limits=limits) as (_, server),
+        Peer(server.port) as peer,
+    ):
+        loop = asyncio.get_running_loop()
+        peer.session.send_call("wait", b"\1" + bytes(4))
+        peer.session.send_call("wait", b"\1" + bytes(4))
+        first = b"".join(peer.session.data_to_send())
+        peer.session.send_call("echo", echo(3))
+        second = b"".join(peer.session.data_to_send())
+        await loop.sock_sendall(peer.sock, first + second[:10])
+        await handlers.waiting.wait()
+        await asyncio.sleep(0.6)
+        handlers.released.set()
+        await loop.sock_sendall(peer.sock, second[10:])
+        replies = await peer.events(3)
+        assert [event[0] for event in replies] == [2, 2, 2]
+
+
+@runs
 async def test_who_does_not_read_plain_replies_neither() -> None:
     handlers = Big()
     async with served(handlers) as (stub, server), Peer(server.port, room=4096) as peer:
