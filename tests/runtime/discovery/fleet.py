@@ -10,6 +10,7 @@ from rpcgen.runtime.discovery.service import Service
 from rpcgen.runtime.registry import Instance
 from tests.support import services
 from tests.support.registries import MemoryRegistry
+from tests.support.shells import Many, open_connections
 
 
 class WaitAgainProtocol(services.WaitProtocol):
@@ -41,9 +42,11 @@ class Fleet:
 
     Args:
         count: Of servers.
+        many: Makes the channels to them.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, many: Many = rpc.DistributedChannel) -> None:
+        self._many = many
         self.registry = MemoryRegistry()
         self.handlers = [counting() for _ in range(count)]
         self.servers = [services.ThreadServer("127.0.0.1", 0, handlers) for handlers in self.handlers]
@@ -68,8 +71,8 @@ class Fleet:
         """Makes the registry list these servers alone."""
         self.registry.set("", *map(self.instance, numbers))
 
-    def channel(self, **options: typing.Any) -> rpc.DistributedChannel:
-        return rpc.DistributedChannel(self.registry, **options)
+    def channel(self, **options: typing.Any) -> typing.Any:
+        return self._many(self.registry, **options)
 
     def stop(self, number: int) -> None:
         """Ends a server with all its connections."""
@@ -80,15 +83,16 @@ class Fleet:
         return len(self.handlers[number].lines)
 
 
-def service(channel: rpc.DistributedChannel, name: str = "") -> Service:
-    """Gives what the channel knows of a service."""
-    return channel._services[name]
+def service(channel: typing.Any, name: str = "") -> Service:
+    """Gives what the channel, of any kind, knows of a service."""
+    found: Service = channel._services[name]
+    return found
 
 
-def connections(channel: rpc.DistributedChannel) -> int:
+def connections(channel: typing.Any) -> int:
     """How many connections a channel has open, to all servers that it knows."""
     return sum(
-        len(endpoint.channel._open)
+        open_connections(endpoint.channel)
         for service in channel._services.values()
         for endpoint in (*service.router.endpoints, *service._leaving)
         if endpoint.channel is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import threading
@@ -23,7 +24,12 @@ from tests.runtime.discovery.fleet import (
     service,
 )
 from tests.support import peers, services
+from tests.support.certificates import authority
 from tests.support.registries import MemoryRegistry
+from tests.support.shells import Many, many, open_connections
+from tests.support.waiting import until
+
+__all__ = ["many"]
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +59,8 @@ def in_thread(call: typing.Callable[[], object]) -> tuple[threading.Thread, list
     return thread, outcome
 
 
-def test_calls_go_to_all_servers() -> None:
-    with Fleet(3) as fleet, fleet.channel() as channel:
+def test_calls_go_to_all_servers(many: Many) -> None:
+    with Fleet(3, many) as fleet, fleet.channel() as channel:
         stub = services.ClientStub(channel)
         for _ in range(100):
             stub.run("count")
@@ -62,8 +68,8 @@ def test_calls_go_to_all_servers() -> None:
         assert min(map(fleet.calls, range(3))) > 10
 
 
-def test_results_and_errors_are_those_of_a_channel() -> None:
-    with Fleet(2) as fleet, fleet.channel() as channel:
+def test_results_and_errors_are_those_of_a_channel(many: Many) -> None:
+    with Fleet(2, many) as fleet, fleet.channel() as channel:
         stub = services.ClientStub(channel)
         assert stub.divide(200, 100) == 2.0
         with pytest.raises(services.InvalidOperation, match="division by zero") as raised:
@@ -73,16 +79,16 @@ def test_results_and_errors_are_those_of_a_channel() -> None:
             stub.run("nothing")
 
 
-def test_nothing_is_asked_before_the_first_call() -> None:
-    with Fleet(1) as fleet, fleet.channel() as channel:
+def test_nothing_is_asked_before_the_first_call(many: Many) -> None:
+    with Fleet(1, many) as fleet, fleet.channel() as channel:
         assert fleet.registry.log == []
         services.ClientStub(channel).divide(1)
         services.ClientStub(channel).divide(1)
         assert fleet.registry.log == ["watch "]
 
 
-def test_a_usual_call_takes_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Fleet(1) as fleet, fleet.channel() as channel:
+def test_a_usual_call_takes_no_lock(many: Many, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Fleet(1, many) as fleet, fleet.channel() as channel:
         stub = services.ClientStub(channel)
         stub.divide(1)
         with monkeypatch.context() as without:
@@ -91,12 +97,12 @@ def test_a_usual_call_takes_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
             assert stub.divide(4, 2) == 2.0
 
 
-def test_each_method_goes_to_its_service() -> None:
+def test_each_method_goes_to_its_service(many: Many) -> None:
     class PingProtocol(rpc.MessageProtocol[str]):
         name = "Directory.ping"
         returns = rpc.STRING
 
-    with Fleet(1) as fleet, fleet.channel() as channel:
+    with Fleet(1, many) as fleet, fleet.channel() as channel:
         directory = rpc.ThreadServer(
             "127.0.0.1", 0, services.DirectoryServerStub(services.DirectoryHandlers("d"))
         )
@@ -107,8 +113,8 @@ def test_each_method_goes_to_its_service() -> None:
             assert fleet.registry.log == ["watch ", "watch Directory"]
 
 
-def test_a_service_that_is_named_gets_all_calls() -> None:
-    with Fleet(1) as fleet, fleet.channel(service="Other") as channel:
+def test_a_service_that_is_named_gets_all_calls(many: Many) -> None:
+    with Fleet(1, many) as fleet, fleet.channel(service="Other") as channel:
         fleet.registry.set("Other", fleet.instance(0))
         assert services.ClientStub(channel).divide(4, 2) == 2.0
         assert fleet.registry.log == ["watch Other"]
@@ -117,17 +123,17 @@ def test_a_service_that_is_named_gets_all_calls() -> None:
 @pytest.mark.parametrize(
     "balancer", [rpc.Random(), rpc.RoundRobin(), rpc.ConsistentHash("num1"), rpc.LeastLoaded()]
 )
-def test_each_balancer_serves(balancer: rpc.Balancer) -> None:
-    with Fleet(3) as fleet, fleet.channel(balancer=balancer) as channel:
+def test_each_balancer_serves(many: Many, balancer: rpc.Balancer) -> None:
+    with Fleet(3, many) as fleet, fleet.channel(balancer=balancer) as channel:
         stub = services.ClientStub(channel)
         assert [stub.divide(number, 1) for number in range(50)] == list(range(50))
         fleet.stop(0)
         assert [stub.divide(number, 1) for number in range(50)] == list(range(50))
 
 
-def test_a_refused_connection_moves_the_call_on() -> None:
+def test_a_refused_connection_moves_the_call_on(many: Many) -> None:
     """Whatever the method: the call was certainly not started."""
-    with Fleet(3) as fleet, fleet.channel() as channel:
+    with Fleet(3, many) as fleet, fleet.channel() as channel:
         stub = services.ClientStub(channel)
         fleet.stop(0)
         fleet.stop(1)
@@ -136,8 +142,8 @@ def test_a_refused_connection_moves_the_call_on() -> None:
         assert fleet.calls(2) == 50
 
 
-def test_a_server_that_closed_its_connections_loses_no_call() -> None:
-    with Fleet(3) as fleet, fleet.channel() as channel:
+def test_a_server_that_closed_its_connections_loses_no_call(many: Many) -> None:
+    with Fleet(3, many) as fleet, fleet.channel() as channel:
         stub = services.ClientStub(channel)
         for _ in range(30):
             stub.run("count")
@@ -148,17 +154,17 @@ def test_a_server_that_closed_its_connections_loses_no_call() -> None:
         assert sum(map(fleet.calls, range(3))) == 90
 
 
-def test_a_call_that_was_sent_moves_on_only_if_it_may_run_again() -> None:
-    with Fleet(2) as fleet, peers.server(peers.answering()) as port:
+def test_a_call_that_was_sent_moves_on_only_if_it_may_run_again(many: Many) -> None:
+    with Fleet(2, many) as fleet, peers.server(peers.answering()) as port:
         registry = MemoryRegistry()
         registry.set("", Instance("127.0.0.1", port))
-        with rpc.DistributedChannel(registry) as channel:
+        with many(registry) as channel:
             with pytest.raises(rpc.ConnectionLost, match="may have run") as raised:
                 channel.call(services.EchoProtocol, (b"x",))
             assert raised.value.peer == f"tcp://127.0.0.1:{port}"
         with (
             peers.server(peers.answering()) as other,
-            rpc.DistributedChannel(registry, balancer=Favourite(other)) as channel,
+            many(registry, balancer=Favourite(other)) as channel,
         ):
             registry.set("", Instance("127.0.0.1", other), fleet.instance(0))
             assert channel.call(EchoAgainProtocol, (b"x",)) == b"x"
@@ -179,8 +185,8 @@ class Favourite:
         return lambda protocol, args, tried: (found or endpoints)[0]
 
 
-def test_a_deadline_is_the_end_of_a_call() -> None:
-    with Fleet(2) as fleet, fleet.channel(timeout=0.1) as channel:
+def test_a_deadline_is_the_end_of_a_call(many: Many) -> None:
+    with Fleet(2, many) as fleet, fleet.channel(timeout=0.1) as channel:
         with pytest.raises(rpc.DeadlineExceeded):
             channel.call(WaitAgainProtocol, (1,))
         fleet.list(0, 1)
@@ -191,8 +197,8 @@ def test_a_deadline_is_the_end_of_a_call() -> None:
         )
 
 
-def test_answers_are_not_asked_for_again() -> None:
-    with Fleet(3) as fleet, fleet.channel() as channel:
+def test_answers_are_not_asked_for_again(many: Many) -> None:
+    with Fleet(3, many) as fleet, fleet.channel() as channel:
         ran: list[str] = []
 
         def fail() -> None:
@@ -212,9 +218,9 @@ def test_answers_are_not_asked_for_again() -> None:
         assert ran == ["fail", "refuse"]
 
 
-def test_at_most_three_servers_are_tried() -> None:
+def test_at_most_three_servers_are_tried(many: Many) -> None:
     ports = [peers.unused_port() for _ in range(6)]
-    with rpc.DistributedChannel(refusing(*ports)) as channel, pytest.raises(rpc.Unavailable) as raised:
+    with many(refusing(*ports)) as channel, pytest.raises(rpc.Unavailable) as raised:
         services.ClientStub(channel).divide(1)
     text = str(raised.value)
     tried = [port for port in ports if f"tcp://127.0.0.1:{port}" in text.partition("(tried ")[2]]
@@ -222,10 +228,10 @@ def test_at_most_three_servers_are_tried() -> None:
     assert text.startswith(f"divide at {raised.value.peer}: cannot connect: the connection was refused")
 
 
-def test_the_error_keeps_what_happened_at_each_server() -> None:
+def test_the_error_keeps_what_happened_at_each_server(many: Many) -> None:
     ports = [peers.unused_port() for _ in range(2)]
     with (
-        rpc.DistributedChannel(refusing(*ports), tries=2) as channel,
+        many(refusing(*ports), tries=2) as channel,
         pytest.raises(rpc.Unavailable) as raised,
     ):
         services.ClientStub(channel).divide(1)
@@ -237,22 +243,22 @@ def test_the_error_keeps_what_happened_at_each_server() -> None:
     assert again.__notes__ == raised.value.__notes__
 
 
-def test_a_call_that_may_have_run_is_never_told_to_be_safe() -> None:
+def test_a_call_that_may_have_run_is_never_told_to_be_safe(many: Many) -> None:
     """The first try was lost, the second one refused: the second alone was certainly not started."""
     with peers.server(peers.answering()) as port:
         registry = MemoryRegistry()
         registry.set("", Instance("127.0.0.1", port), Instance("127.0.0.1", peers.unused_port()))
         with (
-            rpc.DistributedChannel(registry, balancer=Favourite(port), tries=2) as channel,
+            many(registry, balancer=Favourite(port), tries=2) as channel,
             pytest.raises(rpc.ConnectionLost, match="may have run"),
         ):
             channel.call(EchoAgainProtocol, (b"x",))
 
 
-def test_one_server_gets_the_call_again_after_a_pause() -> None:
+def test_one_server_gets_the_call_again_after_a_pause(many: Many) -> None:
     """It is being restarted: within a quarter of a second it is there."""
     port = peers.unused_port()
-    with rpc.DistributedChannel(refusing(port), tries=50) as channel:
+    with many(refusing(port), tries=50) as channel:
         thread, outcome = in_thread(lambda: services.ClientStub(channel).divide(4, 2))
         while not channel._services or not service(channel).router.endpoints[0].failures:
             assert thread.is_alive()
@@ -261,17 +267,17 @@ def test_one_server_gets_the_call_again_after_a_pause() -> None:
         assert outcome == [2.0]
 
 
-def test_no_pause_is_longer_than_the_deadline() -> None:
-    with rpc.DistributedChannel(refusing(), timeout=0.05) as channel:
+def test_no_pause_is_longer_than_the_deadline(many: Many) -> None:
+    with many(refusing(), timeout=0.05) as channel:
         start = time.monotonic()
         with pytest.raises(rpc.Unavailable, match="refused"):
             services.ClientStub(channel).divide(1)
         assert time.monotonic() - start < 10
 
 
-def test_tries_stay_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tries_stay_within_the_budget(many: Many, monkeypatch: pytest.MonkeyPatch) -> None:
     ports = [peers.unused_port() for _ in range(3)]
-    with rpc.DistributedChannel(refusing(*ports)) as channel:
+    with many(refusing(*ports)) as channel:
         stub = services.ClientStub(channel)
         with pytest.raises(rpc.Unavailable, match="tried"):
             stub.divide(1)
@@ -282,9 +288,9 @@ def test_tries_stay_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
             assert "tried" not in str(raised.value)
 
 
-def test_a_silent_server_leaves_time_for_the_others() -> None:
+def test_a_silent_server_leaves_time_for_the_others(many: Many) -> None:
     """Its machine is gone: a connection is neither made nor refused."""
-    with Fleet(1) as fleet, FullBacklog() as silent:
+    with Fleet(1, many) as fleet, FullBacklog() as silent:
         fleet.registry.set("", fleet.instance(0), Instance("127.0.0.1", silent.port))
         with fleet.channel(balancer=Favourite(silent.port), timeout=3) as channel:
             assert services.ClientStub(channel).divide(4, 2) == 2.0
@@ -315,14 +321,14 @@ class FullBacklog:
             sock.close()
 
 
-def test_what_cannot_be_encoded_is_held_against_nobody() -> None:
+def test_what_cannot_be_encoded_is_held_against_nobody(many: Many) -> None:
     with (
-        rpc.DistributedChannel(MemoryRegistry(), start_wait=30) as channel,
+        many(MemoryRegistry(), start_wait=30) as channel,
         pytest.raises(rpc.EncodeError) as raised,
     ):
         channel.call(services.DivideProtocol, ("a", 1))
     assert (raised.value.method, raised.value.peer) == ("divide", None)
-    with Fleet(2) as fleet, fleet.channel() as channel:
+    with Fleet(2, many) as fleet, fleet.channel() as channel:
         services.ClientStub(channel).divide(1)
         services.ClientStub(channel).divide(1)
         for _ in range(20):
@@ -332,8 +338,8 @@ def test_what_cannot_be_encoded_is_held_against_nobody() -> None:
         assert [(e.failures, e.load) for e in service(channel).router.endpoints] == [(0, 0)] * 2
 
 
-def test_load_is_counted_and_given_back() -> None:
-    with Fleet(1) as fleet, fleet.channel() as channel:
+def test_load_is_counted_and_given_back(many: Many) -> None:
+    with Fleet(1, many) as fleet, fleet.channel() as channel:
         stub = services.ClientStub(channel)
         stub.divide(1)
         threads = [in_thread(lambda: stub.wait(1))[0] for _ in range(3)]
@@ -346,9 +352,9 @@ def test_load_is_counted_and_given_back() -> None:
         assert service(channel).router.endpoints[0].load == 0
 
 
-def test_a_server_that_failed_is_let_back_by_a_call() -> None:
+def test_a_server_that_failed_is_let_back_by_a_call(many: Many) -> None:
     port = peers.unused_port()
-    with Fleet(1) as fleet, fleet.channel(balancer=Favourite(port)) as channel:
+    with Fleet(1, many) as fleet, fleet.channel(balancer=Favourite(port)) as channel:
         fleet.registry.set("", fleet.instance(0), Instance("127.0.0.1", port))
         stub = services.ClientStub(channel)
         stub.run("count")
@@ -362,8 +368,8 @@ def test_a_server_that_failed_is_let_back_by_a_call() -> None:
             assert handlers.lines == ["count"]
 
 
-def test_a_zone_is_preferred() -> None:
-    with Fleet(3) as fleet, fleet.channel(zone="here") as channel:
+def test_a_zone_is_preferred(many: Many) -> None:
+    with Fleet(3, many) as fleet, fleet.channel(zone="here") as channel:
         fleet.registry.set(
             "",
             fleet.instance(0, zone="there"),
@@ -380,8 +386,8 @@ def test_a_zone_is_preferred() -> None:
         assert fleet.calls(0) + fleet.calls(2) == 20
 
 
-def test_a_new_server_gets_calls_and_a_withdrawn_one_none() -> None:
-    with Fleet(3) as fleet, fleet.channel(balancer=rpc.RoundRobin()) as channel:
+def test_a_new_server_gets_calls_and_a_withdrawn_one_none(many: Many) -> None:
+    with Fleet(3, many) as fleet, fleet.channel(balancer=rpc.RoundRobin()) as channel:
         fleet.list(0, 1)
         stub = services.ClientStub(channel)
         for _ in range(10):
@@ -392,26 +398,26 @@ def test_a_new_server_gets_calls_and_a_withdrawn_one_none() -> None:
         assert [fleet.calls(number) for number in range(3)] == [5, 10, 5]
 
 
-def test_a_withdrawn_server_s_calls_end_well() -> None:
-    with Fleet(2) as fleet, fleet.channel() as channel:
+def test_a_withdrawn_server_s_calls_end_well(many: Many) -> None:
+    with Fleet(2, many) as fleet, fleet.channel() as channel:
         fleet.list(0)
         stub = services.ClientStub(channel)
         thread, outcome = in_thread(lambda: stub.wait(7))
         assert fleet.handlers[0].entered.acquire(timeout=30)
         stub.divide(1)
-        assert connections(channel) == 2
+        assert 1 <= connections(channel) <= 2  # asyncio's calls share one
         leaving = service(channel).router.endpoints[0]
         fleet.list(1)
         assert stub.divide(4, 2) == 2.0
-        assert len(leaving.channel._open) == 1
+        assert open_connections(leaving.channel) >= 1
         fleet.handlers[0].go_on.set()
         thread.join(30)
         assert outcome == [7]
-        assert not leaving.channel._open
+        until(lambda: not open_connections(leaving.channel))
 
 
-def test_a_withdrawn_server_that_breaks_off_is_lost_not_cancelled() -> None:
-    with Fleet(2) as fleet, fleet.channel() as channel:
+def test_a_withdrawn_server_that_breaks_off_is_lost_not_cancelled(many: Many) -> None:
+    with Fleet(2, many) as fleet, fleet.channel() as channel:
         fleet.list(0)
         thread, outcome = in_thread(lambda: channel.call(services.WaitProtocol, (7,)))
         again, moved = in_thread(lambda: channel.call(WaitAgainProtocol, (8,)))
@@ -426,8 +432,8 @@ def test_a_withdrawn_server_that_breaks_off_is_lost_not_cancelled() -> None:
         assert moved == [8]
 
 
-def test_registry_trouble_never_empties_the_list() -> None:
-    with Fleet(2) as fleet, fleet.channel() as channel:
+def test_registry_trouble_never_empties_the_list(many: Many) -> None:
+    with Fleet(2, many) as fleet, fleet.channel() as channel:
         stub = services.ClientStub(channel)
         stub.divide(1)
         fleet.registry.go_away("the network is down")
@@ -441,8 +447,8 @@ def test_registry_trouble_never_empties_the_list() -> None:
         stub.run("count")
 
 
-def test_an_empty_list_leaves_the_last_one_for_a_time() -> None:
-    with Fleet(2) as fleet, fleet.channel() as channel:
+def test_an_empty_list_leaves_the_last_one_for_a_time(many: Many) -> None:
+    with Fleet(2, many) as fleet, fleet.channel() as channel:
         stub = services.ClientStub(channel)
         stub.divide(1)
         fleet.list()
@@ -453,13 +459,13 @@ def test_an_empty_list_leaves_the_last_one_for_a_time() -> None:
         fleet.list()
         with pytest.raises(rpc.NoServers):
             stub.divide(1)
-        assert connections(channel) == 0
+        until(lambda: connections(channel) == 0)
         fleet.list(1)
         assert stub.divide(4, 2) == 2.0
 
 
-def test_servers_that_are_gone_from_the_list_and_from_the_network_are_gone() -> None:
-    with Fleet(2) as fleet, fleet.channel() as channel:
+def test_servers_that_are_gone_from_the_list_and_from_the_network_are_gone(many: Many) -> None:
+    with Fleet(2, many) as fleet, fleet.channel() as channel:
         stub = services.ClientStub(channel)
         stub.divide(1)
         fleet.list()
@@ -470,8 +476,8 @@ def test_servers_that_are_gone_from_the_list_and_from_the_network_are_gone() -> 
         assert "refused" in "".join(traceback.format_exception(raised.value))
 
 
-def test_the_first_list_is_waited_for() -> None:
-    with Fleet(1) as fleet:
+def test_the_first_list_is_waited_for(many: Many) -> None:
+    with Fleet(1, many) as fleet:
         fleet.registry.go_away("starting")
         with fleet.channel(start_wait=30) as channel:
             thread, outcome = in_thread(lambda: services.ClientStub(channel).divide(4, 2))
@@ -482,9 +488,9 @@ def test_the_first_list_is_waited_for() -> None:
             assert outcome == [2.0]
 
 
-def test_no_servers_says_where_and_what_was_seen() -> None:
+def test_no_servers_says_where_and_what_was_seen(many: Many) -> None:
     registry = MemoryRegistry()
-    with rpc.DistributedChannel(registry) as channel, pytest.raises(rpc.NoServers) as raised:
+    with many(registry) as channel, pytest.raises(rpc.NoServers) as raised:
         services.ClientStub(channel).divide(1)
     assert str(raised.value).startswith(
         "divide: no server of the file's own service is registered at memory:// (memory:rpc): it listed none, 0.0 s ago"
@@ -492,10 +498,10 @@ def test_no_servers_says_where_and_what_was_seen() -> None:
     assert str(raised.value).endswith("is a server registered? rpcgen ls memory://")
 
 
-def test_no_servers_says_that_the_registry_is_away() -> None:
+def test_no_servers_says_that_the_registry_is_away(many: Many) -> None:
     registry = MemoryRegistry()
     registry.go_away("connection refused")
-    with rpc.DistributedChannel(registry, "Directory", start_wait=0.05) as channel:
+    with many(registry, "Directory", start_wait=0.05) as channel:
         for _ in range(2):
             with pytest.raises(rpc.NoServers) as raised:
                 services.ClientStub(channel).divide(1)
@@ -505,31 +511,31 @@ def test_no_servers_says_that_the_registry_is_away() -> None:
             assert "the registry does not answer: connection refused" in str(raised.value)
 
 
-def test_waiting_for_the_first_list_ends_with_the_deadline() -> None:
+def test_waiting_for_the_first_list_ends_with_the_deadline(many: Many) -> None:
     registry = MemoryRegistry()
     registry.go_away("connection refused")
-    with rpc.DistributedChannel(registry, start_wait=1000, timeout=0.05) as channel:
+    with many(registry, start_wait=1000, timeout=0.05) as channel:
         with pytest.raises(rpc.NoServers):
             services.ClientStub(channel).divide(1)
         with rpc.deadline(0.05), pytest.raises(rpc.NoServers):
             rpc.with_options(services.ClientStub(channel), timeout=900.0).divide(1)
 
 
-def test_a_deadline_that_has_passed_lets_no_call_start() -> None:
-    with Fleet(2) as fleet, fleet.channel() as channel:
+def test_a_deadline_that_has_passed_lets_no_call_start(many: Many) -> None:
+    with Fleet(2, many) as fleet, fleet.channel() as channel:
         stub = services.ClientStub(channel)
         for _ in range(2):
             with rpc.deadline(0):
                 for _ in range(10):
-                    with pytest.raises(rpc.DeadlineExceeded, match="before the call was sent"):
+                    with pytest.raises(rpc.DeadlineExceeded, match="the time was up before"):
                         stub.run("count")
             stub.divide(1)
         assert [endpoint.failures for endpoint in service(channel).router.endpoints] == [0, 0]
         assert fleet.calls(0) + fleet.calls(1) == 0
 
 
-def test_what_is_listed_but_no_address_is_ignored() -> None:
-    with Fleet(1) as fleet, fleet.channel() as channel:
+def test_what_is_listed_but_no_address_is_ignored(many: Many) -> None:
+    with Fleet(1, many) as fleet, fleet.channel() as channel:
         long = Instance("unix:///" + "a" * 200, 0)
         fleet.registry.set("", Instance("a:b:c]", 5), long, fleet.instance(0))
         stub = services.ClientStub(channel)
@@ -538,11 +544,11 @@ def test_what_is_listed_but_no_address_is_ignored() -> None:
         assert fleet.calls(0) == 10
 
 
-def test_a_list_without_addresses_says_so() -> None:
+def test_a_list_without_addresses_says_so(many: Many) -> None:
     registry = MemoryRegistry()
     registry.set("", Instance("unix:///" + "a" * 200, 0))
     with (
-        rpc.DistributedChannel(registry) as channel,
+        many(registry) as channel,
         pytest.raises(rpc.NoServers, match="it listed 1, none of which has an address to call, 0"),
     ):
         services.ClientStub(channel).divide(1)
@@ -559,14 +565,14 @@ class Remembering(MemoryRegistry):
     known: typing.ClassVar[list[Instance]] = []
 
 
-def test_an_old_list_is_better_than_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Fleet(1) as fleet, rpc.DistributedChannel(Remembering()) as channel:
+def test_an_old_list_is_better_than_none(many: Many, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Fleet(1, many) as fleet, many(Remembering()) as channel:
         monkeypatch.setattr(Remembering, "known", [fleet.instance(0)])
         assert services.ClientStub(channel).divide(4, 2) == 2.0
 
 
-def test_closing_ends_running_calls_and_starts_none() -> None:
-    with Fleet(2) as fleet:
+def test_closing_ends_running_calls_and_starts_none(many: Many) -> None:
+    with Fleet(2, many) as fleet:
         channel = fleet.channel()
         stub = services.ClientStub(channel)
         thread, outcome = in_thread(lambda: channel.call(WaitAgainProtocol, (1,)))
@@ -579,11 +585,10 @@ def test_closing_ends_running_calls_and_starts_none() -> None:
         with pytest.raises(rpc.Unavailable, match="divide: the channel is closed; the call was not sent"):
             stub.divide(1)
         assert fleet.registry._watches == []
-        assert repr(channel) == "<closed channel to the servers of memory://>"
 
 
-def test_closing_ends_calls_at_servers_that_were_withdrawn() -> None:
-    with Fleet(2) as fleet, fleet.channel() as channel:
+def test_closing_ends_calls_at_servers_that_were_withdrawn(many: Many) -> None:
+    with Fleet(2, many) as fleet, fleet.channel() as channel:
         fleet.list(0)
         thread, outcome = in_thread(lambda: channel.call(services.WaitProtocol, (1,)))
         assert fleet.handlers[0].entered.acquire(timeout=30)
@@ -593,10 +598,10 @@ def test_closing_ends_calls_at_servers_that_were_withdrawn() -> None:
         assert [type(error) for error in outcome] == [rpc.Cancelled]
 
 
-def test_closing_ends_waiting_for_a_list_and_pauses() -> None:
+def test_closing_ends_waiting_for_a_list_and_pauses(many: Many) -> None:
     registry = MemoryRegistry()
     registry.go_away("away")
-    channel = rpc.DistributedChannel(registry, start_wait=1000)
+    channel = many(registry, start_wait=1000)
     thread, outcome = in_thread(lambda: services.ClientStub(channel).divide(1))
     while not registry.log:
         assert thread.is_alive()
@@ -605,29 +610,29 @@ def test_closing_ends_waiting_for_a_list_and_pauses() -> None:
     assert [type(error) for error in outcome] == [rpc.Unavailable]
 
 
-def test_a_registry_that_was_handed_in_stays_open() -> None:
-    with Fleet(1) as fleet:
+def test_a_registry_that_was_handed_in_stays_open(many: Many) -> None:
+    with Fleet(1, many) as fleet:
         with fleet.channel() as channel:
             services.ClientStub(channel).divide(1)
         with fleet.channel() as channel:
             services.ClientStub(channel).divide(1)
 
 
-def test_a_registry_opened_from_a_url_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_opened_from_a_url_is_closed(many: Many, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = refusing()
     closed: list[bool] = []
     monkeypatch.setattr(registry, "close", lambda: closed.append(True))
     monkeypatch.setattr("rpcgen.runtime.registry.open_registry", lambda url=None, **options: registry)
-    with rpc.DistributedChannel("zk://127.0.0.1:1/rpc"):
+    with many("zk://127.0.0.1:1/rpc"):
         pass
     assert closed == [True]
 
 
-def test_the_environment_names_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Fleet(1) as fleet:
+def test_the_environment_names_the_registry(many: Many, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Fleet(1, many) as fleet:
         url = f"static://127.0.0.1:{fleet.servers[0].port}"
         monkeypatch.setenv("RPCGEN_REGISTRY", url)
-        with rpc.DistributedChannel() as channel:
+        with many() as channel:
             assert channel.registry_url == url
             assert services.ClientStub(channel).divide(4, 2) == 2.0
 
@@ -638,20 +643,19 @@ def test_the_environment_names_the_registry(monkeypatch: pytest.MonkeyPatch) -> 
         ({"tries": 0}, "at least once"),
         ({"tries": True}, "at least once"),
         ({"timeout": 0}, "above 0"),
-        ({"max_connections": 0}, "at least 1"),
         ({"start_wait": -1}, "from 0 up"),
         ({"start_wait": float("nan")}, "from 0 up"),
     ],
 )
-def test_options_out_of_range(options: dict[str, typing.Any], problem: str) -> None:
+def test_options_out_of_range(many: Many, options: dict[str, typing.Any], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
-        rpc.DistributedChannel(MemoryRegistry(), **options)
+        many(MemoryRegistry(), **options)
 
 
 @pytest.mark.parametrize("url", ["zkk://h", "tcp://127.0.0.1:1", "static://", "h:1"])
-def test_a_url_that_is_no_registry_fails_at_once(url: str) -> None:
+def test_a_url_that_is_no_registry_fails_at_once(many: Many, url: str) -> None:
     with pytest.raises(ValueError, match=url):
-        rpc.DistributedChannel(url)
+        many(url)
 
 
 def test_a_channel_is_not_pickled() -> None:
@@ -733,9 +737,10 @@ def test_errors_hold_no_channel_alive() -> None:
 
 
 def test_a_server_that_leaves_the_list_while_it_is_picked_costs_no_try(
+    many: Many,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with Fleet(2) as fleet, fleet.channel(tries=1) as channel:
+    with Fleet(2, many) as fleet, fleet.channel(tries=1) as channel:
         stub = services.ClientStub(channel)
         fleet.list(0)
         stub.divide(1)
@@ -752,8 +757,8 @@ def test_a_server_that_leaves_the_list_while_it_is_picked_costs_no_try(
         assert picked == []
 
 
-def test_many_threads_share_a_channel_while_the_list_changes() -> None:
-    with Fleet(4) as fleet, fleet.channel() as channel:
+def test_many_threads_share_a_channel_while_the_list_changes(many: Many) -> None:
+    with Fleet(4, many) as fleet, fleet.channel() as channel:
         stub = services.ClientStub(channel)
         done = threading.Event()
 
@@ -772,3 +777,128 @@ def test_many_threads_share_a_channel_while_the_list_changes() -> None:
             thread.join(30)
         assert all(isinstance(outcome[0], int) for _, outcome in running), [outcome for _, outcome in running]
         assert all(endpoint.load == 0 for endpoint in service(channel).router.endpoints)
+
+
+def refusing_first(fleet: Fleet, **said: typing.Any) -> MemoryRegistry:
+    """Lists a server that refuses connections and one of the fleet."""
+    registry = MemoryRegistry()
+    registry.set("", Instance("127.0.0.1", peers.unused_port()), fleet.instance(0, **said))
+    return registry
+
+
+def test_interceptors_stand_once_around_a_call_with_its_tries(many: Many) -> None:
+    seen: list[object] = []
+
+    @contextlib.contextmanager
+    def note(call: rpc.Call) -> typing.Iterator[None]:
+        assert call.peer == ""
+        assert call.deadline is not None
+        seen.append(call.args)
+        call.args = (4, 2)
+        yield
+        seen.append(call.result)
+        call.result = 3.0
+
+    with Fleet(1, many) as fleet:
+        registry = refusing_first(fleet)
+        first = next(entry.instance.port for entry in registry.contents().entries if entry.instance)
+        with many(registry, balancer=Favourite(first), interceptors=[note], timeout=30) as channel:
+            for number in range(2):
+                assert channel.call(services.DivideProtocol, (number, 1)) == 3.0
+    assert seen == [(0, 1), 2.0, (1, 1), 2.0]
+
+
+@pytest.mark.parametrize("is_watched", [True, False])
+def test_metadata_goes_both_ways(many: Many, is_watched: bool) -> None:
+    """With interceptors and without; plain messages carry none."""
+
+    def answer() -> int:
+        context = rpc.context()
+        context.reply_metadata["heard"] = context.metadata["a"]
+        return 1
+
+    brought: list[dict[str, bytes]] = []
+
+    @contextlib.contextmanager
+    def watch(call: rpc.Call) -> typing.Iterator[None]:
+        yield
+        brought.append(dict(call.reply_metadata))
+
+    with Fleet(1, many) as fleet, fleet.channel(interceptors=[watch] if is_watched else []) as channel:
+        fleet.handlers[0].actions["answer"] = answer
+        stub = rpc.with_options(services.ClientStub(channel), metadata={"a": "x"})
+        for _ in range(2):
+            with rpc.reply_metadata() as received:
+                try:
+                    assert stub.run("answer") == 1
+                except rpc.EncodeError:
+                    continue
+            assert received == {"heard": b"x"}
+        assert brought in ([], [{"heard": b"x"}] * 2)
+
+
+def test_who_is_not_let_in_does_not_try_elsewhere(many: Many) -> None:
+    asked: list[str] = []
+
+    def authenticate(credentials: str) -> str:
+        asked.append(credentials)
+        raise PermissionError("who are you?")
+
+    with contextlib.ExitStack() as stack:
+        registry = MemoryRegistry()
+        servers = [
+            stack.enter_context(
+                services.ThreadServer("127.0.0.1", 0, services.Handlers(), authenticate=authenticate)
+            )
+            for _ in range(2)
+        ]
+        registry.set("", *(Instance("127.0.0.1", server.port) for server in servers))
+        channel = stack.enter_context(many(registry, credentials="guess"))
+        for number in range(2):
+            with pytest.raises(rpc.RemoteFault) as raised:
+                channel.call(EchoAgainProtocol, (b"x",))
+            assert raised.value.code is rpc.FaultCode.UNAUTHENTICATED
+            assert asked in ([], ["guess"] * (number + 1))
+
+
+def test_servers_are_called_with_tls(many: Many) -> None:
+    ours = authority()
+    with services.ThreadServer("127.0.0.1", 0, services.Handlers(), tls=ours.server(ca=ours.ca)) as server:
+        registry = MemoryRegistry()
+        registry.set("", Instance("127.0.0.1", server.port))
+        for name in (None, "localhost"):
+            with many(registry, tls=ours.client(shows=ours, name=name)) as channel:
+                assert channel.call(services.DivideProtocol, (4, 2)) == 2.0
+        with (
+            many(registry, tls=authority("others").client(), tries=1) as channel,
+            pytest.raises(rpc.Unavailable, match="not accepted"),
+        ):
+            channel.call(services.DivideProtocol, (4, 2))
+
+
+@pytest.mark.parametrize("protocols", [("plain",), ("framed", "plain"), ("framed",)])
+def test_each_server_is_spoken_to_as_its_entry_says(protocols: tuple[str, ...]) -> None:
+    with Fleet(1) as fleet, fleet.channel() as channel:
+        fleet.registry.set("", fleet.instance(0, protocols=protocols))
+        stub = rpc.with_options(services.ClientStub(channel), metadata={"a": "x"})
+        if "framed" in protocols:
+            assert stub.divide(4, 2) == 2.0
+        else:
+            with pytest.raises(rpc.EncodeError, match="plain messages carry no metadata"):
+                stub.divide(4, 2)
+        before = service(channel).router.endpoints
+        fleet.registry.set("", fleet.instance(0, protocols=("framed", "plain")))
+        assert stub.divide(4, 2) == 2.0
+        assert (service(channel).router.endpoints == before) is (protocols == ("framed", "plain"))
+
+
+def test_threads_share_a_connection_to_each_server_if_asked() -> None:
+    with Fleet(2) as fleet:
+        fleet.registry.set("", *(fleet.instance(number, protocols=("framed",)) for number in range(2)))
+        with fleet.channel(multiplex=True) as channel:
+            stub = services.ClientStub(channel)
+            outcomes = [in_thread(lambda: [stub.divide(number, 1) for number in range(20)]) for _ in range(8)]
+            for thread, outcome in outcomes:
+                thread.join(30)
+                assert outcome == [list(range(20))]
+            assert connections(channel) <= 2
