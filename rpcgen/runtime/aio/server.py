@@ -50,6 +50,16 @@ class AsyncServer(Bound):
             from that client meanwhile: who sends too much slows down nobody else.
         max_calls: That run, or wait for a thread, at once. Further ones are refused as ``Unavailable``: certainly
             not started, so that clients of several servers turn to another one.
+        authenticate: Given the credentials that a client says in its HELLO, it gives who the client is, for
+            ``rpc.context().identity``, or raises PermissionError with the reason, which the client is told. It
+            is called in the event loop and must not wait.
+        plain: Whether clients that speak plain messages are served; None: unless there is ``authenticate``,
+            for they have no credentials.
+        tls: ``rpc.TLS`` or an ``ssl.SSLContext``: it speaks TLS alone then. With ``rpc.TLS(ca=…)`` clients must
+            show a certificate of that authority.
+        interceptors: What is done around each call, in the event loop, asynchronously or not; see
+            ``rpc.Interceptor``. The function inside still runs where it would.
+        compress: Names of algorithms (gzip, zstd, lz4) to compress replies by, the best one first.
         registry: Where each of its services registers: ``zk://…``, ``registry://…``, or an open
             registry, which stays open. None: what ``RPCGEN_REGISTRY`` says, nowhere without it;
             ``""``: nowhere.
@@ -66,6 +76,7 @@ class AsyncServer(Bound):
         TypeError: There are no stubs, or something else stands where one should.
         ValueError: Host and port name no address, two stubs serve the same, an option is out of its
             range, or the registry's URL is wrong.
+        OSError: A certificate cannot be read; the message names it.
         ImportError: The registry's package is not installed.
     """
 
