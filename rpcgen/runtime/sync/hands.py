@@ -114,6 +114,8 @@ class Hands:
     def part(self, connection: Connection) -> None:
         """Ends the half here of a connection that no thread owns; closes it when its client does, or soon."""
         connection.part()
+        if isinstance(connection, FramedConnection):
+            self.overseer.forget(connection)
         with self._lock:
             if connection.state is State.WAITING or (
                 isinstance(connection, FramedConnection)
@@ -239,8 +241,7 @@ class Hands:
                 self.wake()
 
     def _serve_owned(self, connection: Connection) -> tuple[Connection, Next]:
-        urge = int if self.workers is None else self.workers.urge(len(self.connections))
-        then = connection.serve(self.dispatcher, urge)
+        then = self._serve_once(connection)
         if then is Next.KIND:
             assert isinstance(connection, Opening)
             made = connection.known()
@@ -256,15 +257,18 @@ class Hands:
                 return made, Next.PART
             if isinstance(made, FramedConnection) and self.workers is not None:
                 self.overseer.tell_of(made)
-            then = made.serve(self.dispatcher, urge)
+            then = self._serve_once(made)
         while then is Next.THREAD and self.workers is None and not self.is_closed:
-            then = connection.serve(self.dispatcher, urge)
+            then = self._serve_once(connection)
         return connection, then
+
+    def _serve_once(self, connection: Connection) -> Next:
+        urge = int if self.workers is None else self.workers.urge(len(self.connections))
+        then = connection.serve(self.dispatcher, urge)
+        return Next.THREAD if then is Next.BYTES and connection.is_held else then
 
     def _give_back(self, connection: Connection, then: Next) -> None:
         """Puts a connection where it belongs now; its thread must not touch it again."""
-        if then is Next.BYTES and connection.is_held:
-            then = Next.THREAD
         with self._lock:
             if connection.state is not State.SERVED:
                 then = Next.SHARED  # and by now perhaps left, or closed

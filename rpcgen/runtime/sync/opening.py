@@ -90,6 +90,11 @@ class Opening(Connection):
             self.warn(f"TLS was not agreed on: {said(error)}")
         return Next.END
 
+    def overdue(self) -> str | None:
+        if self.began is not None:
+            return self.late(time.monotonic(), "agree on TLS")
+        return super().overdue()
+
     def known(self) -> FramedConnection | PlainConnection | Next:
         """Gives the connection that it is; BYTES before its first byte has come, END if that will not."""
         sock, first = self.sock, self.peek()

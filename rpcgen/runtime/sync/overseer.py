@@ -144,10 +144,13 @@ class Overseer:
                 break
             self._receive(connection)
         if connection.is_over:
-            self._shared.discard(connection)
             self._hands.part(connection)
             return
         self._hands.watch_shared(connection, _interest(connection))
+
+    def forget(self, connection: FramedConnection) -> None:
+        """The connection is left."""
+        self._shared.discard(connection)
 
     def leave(self, connection: FramedConnection) -> None:
         """Takes leave of the client of a shared connection."""
