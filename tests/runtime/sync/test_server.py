@@ -14,6 +14,7 @@ import pytest
 
 from rpcgen import runtime as rpc
 from tests.support import raw, services
+from tests.support.speech import Speech
 
 Kind: typing.TypeAlias = services.Kind
 
@@ -101,11 +102,16 @@ def test_bad_arguments_are_refused_by_name(server: rpc.Server) -> None:
     ],
 )
 def test_a_handler_s_fault_is_logged_and_told_by_an_id(
-    kind: Kind, caplog: pytest.LogCaptureFixture, action: typing.Callable[[], object], wire: str, log: str
+    kind: Kind,
+    caplog: pytest.LogCaptureFixture,
+    action: typing.Callable[[], object],
+    wire: str,
+    log: str,
+    speech: Speech,
 ) -> None:
     with (
         kind("127.0.0.1", 0, services.Handlers(act=action)) as server,
-        rpc.Channel("127.0.0.1", server.port) as channel,
+        rpc.Channel("127.0.0.1", server.port, **speech.options) as channel,
     ):
         with pytest.raises(rpc.RemoteFault) as caught:
             services.ClientStub(channel).run("act")
@@ -125,25 +131,33 @@ def _throw(error: Exception) -> typing.NoReturn:
     raise error
 
 
-def test_a_narrower_exception_is_raised_as_declared(kind: Kind) -> None:
+def test_a_narrower_exception_is_raised_as_declared(kind: Kind, speech: Speech) -> None:
     handlers = services.Handlers(act=lambda: _throw(services.Narrower("x")))
-    with kind("127.0.0.1", 0, handlers) as server, rpc.Channel("127.0.0.1", server.port) as channel:
+    with (
+        kind("127.0.0.1", 0, handlers) as server,
+        rpc.Channel("127.0.0.1", server.port, **speech.options) as channel,
+    ):
         with pytest.raises(services.InvalidOperation, match="x") as caught:
             services.ClientStub(channel).run("act")
         assert type(caught.value) is services.InvalidOperation
 
 
-def test_an_int_is_accepted_for_a_float(kind: Kind) -> None:
+def test_an_int_is_accepted_for_a_float(kind: Kind, speech: Speech) -> None:
     class Whole(services.Handlers):
         def divide(self, num1: int, num2: int) -> int:
             return num1 // num2
 
-    with kind("127.0.0.1", 0, Whole()) as server, rpc.Channel("127.0.0.1", server.port) as channel:
+    with (
+        kind("127.0.0.1", 0, Whole()) as server,
+        rpc.Channel("127.0.0.1", server.port, **speech.options) as channel,
+    ):
         result = services.ClientStub(channel).divide(7, 2)
         assert (result, type(result)) == (3.0, float)
 
 
-def test_a_oneway_call_is_answered_before_it_runs(kind: Kind, handlers: services.Handlers) -> None:
+def test_a_oneway_call_is_answered_before_it_runs(
+    kind: Kind, handlers: services.Handlers, speech: Speech
+) -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     def log(line: str) -> None:
@@ -154,7 +168,10 @@ def test_a_oneway_call_is_answered_before_it_runs(kind: Kind, handlers: services
         raise ValueError("nobody is told")
 
     handlers.log = log  # type: ignore[method-assign]
-    with kind("127.0.0.1", 0, handlers) as server, rpc.Channel("127.0.0.1", server.port) as channel:
+    with (
+        kind("127.0.0.1", 0, handlers) as server,
+        rpc.Channel("127.0.0.1", server.port, **speech.options) as channel,
+    ):
         services.ClientStub(channel).log("a")
         assert inside.wait(10)
         assert handlers.lines == []
@@ -179,18 +196,18 @@ class Runtime(rpc.ClientStub):
         return self._call(Health, service)
 
 
-def test_every_server_describes_itself(server: rpc.Server) -> None:
-    with rpc.Channel("127.0.0.1", server.port) as channel:
+def test_every_server_describes_itself(server: rpc.Server, speech: Speech) -> None:
+    with rpc.Channel("127.0.0.1", server.port, **speech.options) as channel:
         assert Runtime(channel).describe() == services.INTERFACE.text
 
 
 def test_several_files_are_described_once_each_with_what_they_include_first(
-    handlers: services.Handlers,
+    handlers: services.Handlers, speech: Speech
 ) -> None:
     directory = services.DirectoryServerStub(services.DirectoryHandlers())
     with (
         rpc.ThreadServer("127.0.0.1", 0, directory, services.ServerStub(handlers)) as server,
-        rpc.Channel("127.0.0.1", server.port) as channel,
+        rpc.Channel("127.0.0.1", server.port, **speech.options) as channel,
     ):
         assert Runtime(channel).describe() == (
             "// file: base.idl\nservice Base {\n    string ping()\n}\n\n"
@@ -207,14 +224,20 @@ def test_several_files_are_described_once_each_with_what_they_include_first(
         ]
 
 
-def test_a_method_is_answered_under_each_service_of_its_chain() -> None:
+def test_a_method_is_answered_under_each_service_of_its_chain(speech: Speech) -> None:
     stub = services.DirectoryServerStub(services.DirectoryHandlers("directory"))
     own = services.BaseServerStub(services.BaseHandlers("base"))
-    with rpc.Server("127.0.0.1", 0, stub) as server, rpc.Channel("127.0.0.1", server.port) as channel:
+    with (
+        rpc.Server("127.0.0.1", 0, stub) as server,
+        rpc.Channel("127.0.0.1", server.port, **speech.options) as channel,
+    ):
         assert channel.call(services.DirectoryPingProtocol, ()) == "directory"
         assert channel.call(services.BasePingProtocol, ()) == "directory"
         assert channel.call(services.DirectoryClassProtocol, (rpc.DEFAULT,)) == 3
-    with rpc.Server("127.0.0.1", 0, stub, own) as server, rpc.Channel("127.0.0.1", server.port) as channel:
+    with (
+        rpc.Server("127.0.0.1", 0, stub, own) as server,
+        rpc.Channel("127.0.0.1", server.port, **speech.options) as channel,
+    ):
         assert channel.call(services.DirectoryPingProtocol, ()) == "directory"
         assert channel.call(services.BasePingProtocol, ()) == "base"
 
