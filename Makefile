@@ -17,7 +17,7 @@ BIN := .venv/bin/python
 TEST := HYPOTHESIS_PROFILE=$(PROFILE) $(BIN) -m pytest -n $(WORKERS) --dist loadgroup
 COVERED := rpcgen/compiler rpcgen/runtime/wire
 
-.PHONY: help sanitize hammer setup demo demo-zk test suite zookeeper check soak coverage bench peers generate format lock dist clean
+.PHONY: help fuzz sanitize hammer setup demo demo-zk test suite zookeeper check soak coverage bench peers generate format lock dist clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,13 @@ SEED ?= $(shell date +%s)
 soak: setup zookeeper ## let servers, registries and links fail at random: make soak SECONDS=600 SEED=1
 	@echo "seed $(SEED), $(SECONDS) s on each registry"
 	SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) $(BIN) -m pytest tests/soak -n 0
+
+TARGET ?= server_session
+# Separate from soak's: a variable that is given holds for whatever is made.
+fuzz: SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),60)
+fuzz: setup ## look for bytes that break a reader: make fuzz TARGET=server_session SECONDS=60 (see fuzz/)
+	@$(PYTHON) scripts/setup_environment.py fuzz
+	@$(BIN) -m fuzz $(TARGET) --seconds $(SECONDS)
 
 # In CI with a few thousand corrupted messages, here with as many as wanted.
 CORRUPTED ?= 20000

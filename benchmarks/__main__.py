@@ -32,6 +32,7 @@ NAMES = [
         "concurrent",
         "threads",
         "cost",
+        "slow_senders",
         "registry",
         "zookeeper",
     )

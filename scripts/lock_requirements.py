@@ -21,7 +21,8 @@ def main() -> int:
     subprocess.run(
         [sys.executable, "-m", "pip", "--quiet", "install", "--upgrade", "--target", tool, UV], check=True
     )
-    for group, constraints in {"dev": (), "peers": ("--constraint", "requirements/dev.txt")}.items():
+    with_dev = ("--constraint", "requirements/dev.txt")
+    for group, constraints in {"dev": (), "peers": with_dev, "fuzz": with_dev}.items():
         subprocess.run(
             [
                 *(tool / "bin" / "uv", "pip", "compile", "--quiet"),
