@@ -210,7 +210,7 @@ class BaseProcessServer(rpc.ProcessServer):
         self,
         host: str,
         port: int | None,
-        handlers: BaseHandlers,
+        handlers: BaseAsyncHandlers,
         **options: typing.Unpack[rpc.ProcessServerOptions],
     ) -> None:
         super().__init__(host, port, BaseServerStub(handlers), **options)
@@ -241,4 +241,5 @@ AsyncServer = BaseAsyncServer
 Channel = rpc.Channel
 DistributedChannel = rpc.DistributedChannel
 AsyncChannel = rpc.AsyncChannel
+AsyncDistributedChannel = rpc.AsyncDistributedChannel
 MethodProtocol = rpc.MethodProtocol

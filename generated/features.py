@@ -851,7 +851,7 @@ class DirectoryProcessServer(rpc.ProcessServer):
         self,
         host: str,
         port: int | None,
-        handlers: DirectoryHandlers,
+        handlers: DirectoryAsyncHandlers,
         **options: typing.Unpack[rpc.ProcessServerOptions],
     ) -> None:
         super().__init__(host, port, DirectoryServerStub(handlers), **options)
@@ -923,7 +923,7 @@ class ArchiveProcessServer(rpc.ProcessServer):
         self,
         host: str,
         port: int | None,
-        handlers: ArchiveHandlers,
+        handlers: ArchiveAsyncHandlers,
         **options: typing.Unpack[rpc.ProcessServerOptions],
     ) -> None:
         super().__init__(host, port, ArchiveServerStub(handlers), **options)
@@ -985,7 +985,7 @@ class ProcessServer(rpc.ProcessServer):
         self,
         host: str,
         port: int | None,
-        handlers: Handlers,
+        handlers: AsyncHandlers,
         **options: typing.Unpack[rpc.ProcessServerOptions],
     ) -> None:
         super().__init__(host, port, ServerStub(handlers), **options)
@@ -1007,4 +1007,5 @@ class AsyncServer(rpc.AsyncServer):
 Channel = rpc.Channel
 DistributedChannel = rpc.DistributedChannel
 AsyncChannel = rpc.AsyncChannel
+AsyncDistributedChannel = rpc.AsyncDistributedChannel
 MethodProtocol = rpc.MethodProtocol

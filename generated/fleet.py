@@ -139,7 +139,7 @@ class ProcessServer(rpc.ProcessServer):
         self,
         host: str,
         port: int | None,
-        handlers: Handlers,
+        handlers: AsyncHandlers,
         **options: typing.Unpack[rpc.ProcessServerOptions],
     ) -> None:
         super().__init__(host, port, ServerStub(handlers), **options)
@@ -161,4 +161,5 @@ class AsyncServer(rpc.AsyncServer):
 Channel = rpc.Channel
 DistributedChannel = rpc.DistributedChannel
 AsyncChannel = rpc.AsyncChannel
+AsyncDistributedChannel = rpc.AsyncDistributedChannel
 MethodProtocol = rpc.MethodProtocol

@@ -676,7 +676,7 @@ class CatalogueProcessServer(rpc.ProcessServer):
         self,
         host: str,
         port: int | None,
-        handlers: CatalogueHandlers,
+        handlers: CatalogueAsyncHandlers,
         **options: typing.Unpack[rpc.ProcessServerOptions],
     ) -> None:
         super().__init__(host, port, CatalogueServerStub(handlers), **options)
@@ -747,7 +747,7 @@ class OrdersProcessServer(rpc.ProcessServer):
         self,
         host: str,
         port: int | None,
-        handlers: OrdersHandlers,
+        handlers: OrdersAsyncHandlers,
         **options: typing.Unpack[rpc.ProcessServerOptions],
     ) -> None:
         super().__init__(host, port, OrdersServerStub(handlers), **options)
@@ -769,4 +769,5 @@ class OrdersAsyncServer(rpc.AsyncServer):
 Channel = rpc.Channel
 DistributedChannel = rpc.DistributedChannel
 AsyncChannel = rpc.AsyncChannel
+AsyncDistributedChannel = rpc.AsyncDistributedChannel
 MethodProtocol = rpc.MethodProtocol

@@ -74,7 +74,13 @@ def build(module: model.Module, book: NameBook, importer: Importer) -> ModuleVie
         bindings=tuple(bindings),
         handed_on=tuple(
             f"{name} = rpc.{name}"
-            for name in ("Channel", "DistributedChannel", "AsyncChannel", "MethodProtocol")
+            for name in (
+                "Channel",
+                "DistributedChannel",
+                "AsyncChannel",
+                "AsyncDistributedChannel",
+                "MethodProtocol",
+            )
             if served
         ),
         model=module,

@@ -81,7 +81,10 @@ class Services:
             servers=(
                 self._server(names, "Server", f"Serves {called}, one connection at a time."),
                 self._server(names, "ThreadServer", f"Serves {called}, many connections at a time."),
-                self._server(names, "ProcessServer", f"Serves {called} in several processes."),
+                # Its workers may be AsyncServers: whether they are, it says when it is made.
+                self._server(
+                    names, "ProcessServer", f"Serves {called} in several processes.", "AsyncHandlers"
+                ),
                 self._server(names, "AsyncServer", f"Serves {called} in an event loop.", "AsyncHandlers"),
             ),
             model=service,

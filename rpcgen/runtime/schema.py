@@ -179,8 +179,29 @@ class Field:
         return f"{type(self).__name__}({self.tag}, {self.name!r}, {self.type!r}{default})"
 
 
-class Param(Field):
-    """A parameter of a method."""
+if typing.TYPE_CHECKING:
+    _Shared = type
+else:
+    _make = type.__call__
+    _made = {}
+    _PLAIN = frozenset(map(type, (REQUIRED, None, False, 0, "")))
+
+    class _Shared(type):
+        # Interfaces have the same few parameters again and again: `1: long id`. One object for all of
+        # them is less to make, less for the collector to go through, and less memory. Of scalars with
+        # defaults that are equal only if they are the same: nothing here holds a module's classes.
+        def __call__(cls, tag, name, type, default=REQUIRED, attr=""):
+            if type.__class__ is not Scalar or default.__class__ not in _PLAIN:
+                return _make(cls, tag, name, type, default, attr)
+            key = (tag, name, type, default, default.__class__, attr)
+            param = _made.get(key)
+            if param is None:
+                param = _made[key] = _make(cls, tag, name, type, default, attr)
+            return param
+
+
+class Param(Field, metaclass=_Shared):
+    """A parameter of a method; it may be that of several, so it is never changed."""
 
     __slots__ = ()
 

@@ -54,10 +54,10 @@ class MessageProtocol(_Generic["Result"]):
             raise TypeError(f"{cls.__name__} needs its result's type: rpc.MessageProtocol[float]")
 
         def __init__(self, name, bases, namespace):
-            if len(bases) > 1:
-                raise TypeError(f"{name} has {len(bases)} bases: a protocol has one")
-            base = bases[0]
-            if base is not _ANY:
+            if bases != _USUAL:
+                if len(bases) > 1:
+                    raise TypeError(f"{name} has {len(bases)} bases: a protocol has one")
+                base = bases[0]
                 for key, value in namespace.items():
                     if callable(getattr(MessageProtocol, key, None)) and callable(value):
                         raise TypeError(f"{name} defines {key}: a protocol holds data alone")
@@ -208,6 +208,7 @@ class MessageProtocol(_Generic["Result"]):
 
 _ANY: typing.Final = object.__new__(MessageProtocol)
 """The base of every protocol."""
+_USUAL: typing.Final = (_ANY,)
 
 Protocols: typing.TypeAlias = "tuple[type[MessageProtocol[typing.Any]], ...]"
 """What a server stub answers."""
