@@ -430,10 +430,10 @@ def test_a_second_signal_ends_all_at_once(kind: str) -> None:
             assert server.wait() == 0
 
 
-def test_a_shutdown_tells_whether_all_calls_ended(kind: str) -> None:
+def test_a_shutdown_tells_whether_all_calls_ended() -> None:
     for sleep, grace, told in (("0.5", "20", "True"), ("600", "0.2", "False")):
         with (
-            ForkingProcess("start", processes=2, workers=kind) as server,
+            ForkingProcess("start", processes=2) as server,
             concurrent.futures.ThreadPoolExecutor() as pool,
             all_end(*everybody(server)),
         ):
@@ -452,8 +452,8 @@ def test_a_shutdown_tells_whether_all_calls_ended(kind: str) -> None:
             server.kill()
 
 
-def test_a_stopped_worker_does_not_hold_up_the_end(kind: str) -> None:
-    with ForkingProcess(processes=2, grace=0.5, workers=kind) as server:
+def test_a_stopped_worker_does_not_hold_up_the_end() -> None:
+    with ForkingProcess(processes=2, grace=0.5) as server:
         everyone = everybody(server)
         with all_end(*everyone):
             os.kill(min(server.workers()), signal.SIGSTOP)
@@ -479,9 +479,9 @@ def test_a_handler_can_end_the_server(kind: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["serve", "start"])
-def test_workers_end_when_the_program_is_killed(how: str, kind: str) -> None:
+def test_workers_end_when_the_program_is_killed(how: str) -> None:
     with (
-        ForkingProcess(how, processes=2, workers=kind) as server,
+        ForkingProcess(how, processes=2) as server,
         concurrent.futures.ThreadPoolExecutor() as pool,
         all_end(*everybody(server)),
     ):
@@ -687,7 +687,6 @@ def test_a_rolling_restart_fails_no_framed_call_at_all(tmp_path: pathlib.Path) -
 # Who is let in
 
 
-@pytest.mark.parametrize("kind", ["asyncio"])
 def test_workers_let_in_and_intercept_as_the_program_said(kind: str) -> None:
     code = """
 import contextlib, os, sys
