@@ -3,11 +3,12 @@
 Each server appends the ids of the calls that it ran to a file of its own, before it answers:
 what it ran is known even after SIGKILL.
 
-``python -m tests.support.ledger REGISTRY FOLDER NAME PORT ADVERTISED`` is one server.
+``python -m tests.support.ledger REGISTRY FOLDER NAME PORT ADVERTISED KIND`` is one server.
 """
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import os
 import pathlib
@@ -77,12 +78,20 @@ class LedgerServer(Process):
         name: Its own.
         port: 0 takes a free one; the same after a restart.
         advertise: ``host:port`` that clients are told; None: its own address.
+        kind: ``threads`` or ``asyncio``: which of the servers it is.
     """
 
     def __init__(
-        self, registry: str, folder: pathlib.Path, name: str, port: int = 0, advertise: str | None = None
+        self,
+        registry: str,
+        folder: pathlib.Path,
+        name: str,
+        port: int = 0,
+        advertise: str | None = None,
+        kind: str = "threads",
     ) -> None:
         super().__init__()
+        self._kind = kind
         self.name = name
         self.port = port
         self.advertise = advertise
@@ -92,7 +101,7 @@ class LedgerServer(Process):
     def start(self) -> None:
         """Starts it; returns once it is registered."""
         arguments = (self._registry, str(self._folder), self.name, str(self.port), self.advertise or "-")
-        self._spawn("tests.support.ledger", *arguments)
+        self._spawn("tests.support.ledger", *arguments, self._kind)
         self.port = int(self._line().split()[1])
 
 
@@ -103,19 +112,25 @@ def runs(folder: pathlib.Path) -> collections.Counter[int]:
     )
 
 
-def main(registry: str, folder: str, name: str, port: str, advertise: str) -> None:
-    handlers = Handlers(f"{folder}/{name}-{os.getpid()}.ran", name)
-    server = rpc.ThreadServer(
-        "127.0.0.1",
-        int(port),
-        ServerStub(handlers),
-        registry=registry,
-        advertise=None if advertise == "-" else advertise,
-    )
+def main(registry: str, folder: str, name: str, port: str, advertise: str, kind: str) -> None:
+    stub = ServerStub(Handlers(f"{folder}/{name}-{os.getpid()}.ran", name))
+    told = None if advertise == "-" else advertise
+    if kind == "asyncio":
+        asyncio.run(serve(rpc.AsyncServer("127.0.0.1", int(port), stub, registry=registry, advertise=told)))
+        return
+    server = rpc.ThreadServer("127.0.0.1", int(port), stub, registry=registry, advertise=told)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     with server:
         print("port", server.port, flush=True)
         signal.sigwait({signal.SIGTERM})
+
+
+async def serve(server: rpc.AsyncServer) -> None:
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    async with server:
+        print("port", server.port, flush=True)
+        await ended.wait()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ from rpcgen.runtime.registry import Instance
 from tests.runtime.discovery.fleet import service
 from tests.support.ledger import ClientStub, LedgerServer, runs
 from tests.support.registries import MemoryRegistry
+from tests.support.shells import Many, many, open_connections
+
+__all__ = ["many"]
 
 CALLERS = 8
 PATIENCE = 30.0
@@ -30,7 +33,7 @@ class Callers:
         channel: Of all.
     """
 
-    def __init__(self, channel: rpc.DistributedChannel) -> None:
+    def __init__(self, channel: typing.Any) -> None:
         self.answered: set[int] = set()
         self.failed: dict[int, rpc.RpcError] = {}
         self.longest = 0.0
@@ -76,7 +79,7 @@ def eventually(holds: typing.Callable[[], object]) -> None:
 
 
 def is_left_alone(endpoint: Endpoint) -> bool:
-    return not endpoint.running and not endpoint.channel._open
+    return not endpoint.running and not open_connections(endpoint.channel)
 
 
 class World:
@@ -85,12 +88,13 @@ class World:
     Args:
         folder: Where the servers write what they ran.
         timeout: Seconds of a call.
+        many: Makes the channel.
     """
 
-    def __init__(self, folder: pathlib.Path, timeout: float) -> None:
+    def __init__(self, folder: pathlib.Path, timeout: float, many: Many) -> None:
         self.folder = folder
         self.registry = MemoryRegistry()
-        self.channel = rpc.DistributedChannel(self.registry, timeout=timeout)
+        self.channel = many(self.registry, timeout=timeout)
         self.servers: list[LedgerServer] = []
         self.stack = contextlib.ExitStack()
 
@@ -128,9 +132,9 @@ class World:
         assert unsent == [], "calls that were never sent are lost"
 
 
-@pytest.fixture(params=[1, 2, 3])
-def world(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> typing.Iterator[World]:
-    with World(tmp_path, timeout=PATIENCE) as made:
+@pytest.fixture
+def world(many: Many, tmp_path: pathlib.Path) -> typing.Iterator[World]:
+    with World(tmp_path, PATIENCE, many) as made:
         yield made
 
 
@@ -146,8 +150,9 @@ def test_a_killed_server_costs_only_what_it_was_doing(world: World) -> None:
     assert len(callers.failed) <= CALLERS
 
 
-def test_a_killed_server_that_is_back_gets_calls_again(tmp_path: pathlib.Path) -> None:
-    with World(tmp_path, timeout=PATIENCE) as world, Callers(world.channel) as callers:
+@pytest.mark.parametrize("many", ["framed", "asyncio"], indirect=True)
+def test_a_killed_server_that_is_back_gets_calls_again(many: Many, tmp_path: pathlib.Path) -> None:
+    with World(tmp_path, PATIENCE, many) as world, Callers(world.channel) as callers:
         callers.go_on()
         world.servers[0].kill()
         callers.go_on()
@@ -157,8 +162,9 @@ def test_a_killed_server_that_is_back_gets_calls_again(tmp_path: pathlib.Path) -
     world.judge(callers)
 
 
-def test_a_stopped_server_s_calls_end_in_time_and_it_is_let_back(tmp_path: pathlib.Path) -> None:
-    with World(tmp_path, timeout=0.5) as world, Callers(world.channel) as callers:
+@pytest.mark.parametrize("many", ["framed", "asyncio"], indirect=True)
+def test_a_stopped_server_s_calls_end_in_time_and_it_is_let_back(many: Many, tmp_path: pathlib.Path) -> None:
+    with World(tmp_path, 0.5, many) as world, Callers(world.channel) as callers:
         callers.go_on()
         stopped = world.servers[0]
         stopped.pause()
