@@ -99,7 +99,7 @@ class Channel:
         timeout: float | None = None,
         max_connections: int | None = None,
         limits: Limits = DEFAULT_LIMITS,
-        protocol: typing.Literal["framed", "plain"] = "plain",
+        protocol: typing.Literal["framed", "plain"] = "framed",
         credentials: str = "",
         tls: TLS | ssl.SSLContext | bool | None = None,
         interceptors: collections.abc.Sequence[Interceptor] = (),
