@@ -213,6 +213,9 @@ class Picture:
         if status is None or status.stat is None:
             record.version = -1
             self._known.wait(record, record.due)
+            if record.worker is not None:
+                # Somebody has had it tried again; it must not be in its own way.
+                self._known.strays[record.name, record.worker] = 0.0
             return
         record.version = status.stat.version
         if status.data in ENDS:
