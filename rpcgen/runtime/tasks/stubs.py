@@ -5,11 +5,15 @@ from __future__ import annotations
 import copy
 import typing
 
+from rpcgen.runtime.awaited import Beside, with_code
+from rpcgen.runtime.stubs import warn_deprecated
+
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.stubs import MessageProtocol
     from rpcgen.runtime.tasks.queue import TaskQueue
     from rpcgen.runtime.tasks.task import Task
 
+    Params = typing.ParamSpec("Params")
     Result = typing.TypeVar("Result")
     Stub = typing.TypeVar("Stub", bound="TaskStub")
 
@@ -40,16 +44,31 @@ class TaskStub:
 
     def _call(self, protocol: type[MessageProtocol[Result]], *args: object) -> Task[Result]:
         if protocol.deprecated is not None:
-            import warnings
-
-            # The caller's line is above this function and the generated method.
-            warnings.warn(
-                f"{protocol.name} is deprecated: {protocol.deprecated}", DeprecationWarning, stacklevel=3
-            )
+            warn_deprecated(protocol)
         return self._queue.call(protocol, args, **self._options)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._queue!r})"
+
+
+if typing.TYPE_CHECKING:
+
+    def queued(
+        method: typing.Callable[typing.Concatenate[typing.Any, Params], Result],
+    ) -> typing.Callable[typing.Concatenate[typing.Any, Params], Task[Result]]:
+        """Gives TaskStub's method beside one of ClientStub: ``divide = rpc.queued(ClientStub.divide)``."""
+
+else:
+
+    class queued(Beside):
+        """TaskStub's method beside one of ClientStub: it says to readers that it gives a task."""
+
+        __slots__ = ()
+
+        def function(self):
+            function = with_code(self.method, self.method.__code__)
+            function.__annotations__["return"] = f"rpc.Task[{function.__annotations__['return']}]"
+            return function
 
 
 def with_task_options(stub: Stub, **options: typing.Unpack[TaskOptions]) -> Stub:

@@ -27,6 +27,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.tasks.queue import TaskQueue
 
 Result = typing.TypeVar("Result")
+Outcome = typing.TypeVar("Outcome", covariant=True)
 
 _TOLD = {
     FaultCode.UNAVAILABLE: Unavailable,
@@ -81,14 +82,14 @@ class Awaited:
                 self._callbacks.remove(callback)
 
 
-class Task(typing.Generic[Result]):
+class Task(typing.Generic[Outcome]):
     """A call that was queued. ``result()`` waits for it, and so does ``await``.
 
     It can be had again by its ``id``, in other processes too: ``queue.task(id, protocol)``.
     """
 
     def __init__(
-        self, queue: TaskQueue, name: str, protocol: type[MessageProtocol[Result]], *, is_new: bool = False
+        self, queue: TaskQueue, name: str, protocol: type[MessageProtocol[Outcome]], *, is_new: bool = False
     ) -> None:
         self._queue = queue
         self._protocol = protocol
@@ -134,7 +135,7 @@ class Task(typing.Generic[Result]):
         """
         return self._queue.cancel(self.id, timeout)
 
-    def result(self, timeout: float | None = None) -> Result:
+    def result(self, timeout: float | None = None) -> Outcome:
         """Waits for the end, and returns or raises as the call itself would.
 
         Args:
@@ -157,7 +158,7 @@ class Task(typing.Generic[Result]):
                 )
         return self._take(awaited)
 
-    def __await__(self) -> collections.abc.Generator[typing.Any, None, Result]:
+    def __await__(self) -> collections.abc.Generator[typing.Any, None, Outcome]:
         import asyncio
 
         awaited = self._await()
@@ -185,7 +186,7 @@ class Task(typing.Generic[Result]):
             self._awaited = self._queue.await_end(self.id, is_new=self._is_new)
         return self._awaited
 
-    def _take(self, awaited: Awaited) -> Result:
+    def _take(self, awaited: Awaited) -> Outcome:
         if awaited.error is not None:
             raise _renamed(awaited.error, self.method)
         try:
@@ -194,7 +195,7 @@ class Task(typing.Generic[Result]):
             error.peer = self._queue.url
             raise
         if awaited.reply[:1] == bytes([RETURNED]):
-            result: Result = value
+            result: Outcome = value
             return result
         if isinstance(value, RemoteFault):
             value.method, value.peer = self.method, self._queue.url
