@@ -18,10 +18,12 @@ from time import monotonic
 
 from rpcgen.runtime.contexts import current_call
 from rpcgen.runtime.dispatch import OUT_OF_TIME
+from rpcgen.runtime.errors import FaultCode
 from rpcgen.runtime.sync.connection import LATER_READ, TRICKLE, Next, entered
 from rpcgen.runtime.sync.framed_sending import Running
 from rpcgen.runtime.sync.framed_sharing import SharedConnection
 from rpcgen.runtime.sync.turns import RECEIVED, ROOM, UNANSWERED, serve_frames
+from rpcgen.runtime.wire.plain import encode_fault
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -33,6 +35,9 @@ _log = logging.getLogger("rpcgen")
 
 _MUCH = 256 * 1024
 """Bytes of replies after which they are sent before another call is answered."""
+
+
+_INTERRUPTED = encode_fault(FaultCode.INTERNAL, "the handler was interrupted")
 
 
 class FramedConnection(SharedConnection):
@@ -129,9 +134,11 @@ class FramedConnection(SharedConnection):
                 fd, answers, waiting, dispatcher, context, claim, last, longest, shortest
             )
         except BaseException:
-            self._is_in_turn = False
-            self._abandon()
-            raise
+            if not self._was_interrupted():
+                raise
+            assert self._released is not None
+            self._finish(self._released, _INTERRUPTED)
+            return Next.SHARED
         with self._lock:
             self._is_in_turn = False
             is_shared = self.is_shared
@@ -167,8 +174,10 @@ class FramedConnection(SharedConnection):
         try:
             reply = answer(block)
         except BaseException:
-            self._abandon()
-            raise
+            if not self._was_interrupted():
+                raise
+            self._finish(call_id, _INTERRUPTED)
+            return False
         if not self._reclaim():
             self._finish(call_id, reply)
             return False
@@ -196,8 +205,10 @@ class FramedConnection(SharedConnection):
             try:
                 reply = work()
             except BaseException:
-                self._abandon()
-                raise
+                if not self._was_interrupted():
+                    raise
+                self._finish(call_id, _INTERRUPTED)
+                return False
         if not self._reclaim():
             self._finish(call_id, reply)
             return False
@@ -214,9 +225,12 @@ class FramedConnection(SharedConnection):
             return False
         return True
 
-    def _abandon(self) -> None:
-        """Forgets the call whose handler was interrupted; its connection is closed."""
+    def _was_interrupted(self) -> bool:
+        """Says whether the call whose handler raised what no handler may was shared; else its connection is closed."""
         with self._lock:
+            self._is_in_turn = False
+            if self.is_shared:
+                _log.exception("a handler was interrupted")
+                return True
             self.claim.clear()
-            if self._released is not None:
-                self._running.pop(self._released, None)
+            return False

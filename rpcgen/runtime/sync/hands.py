@@ -270,8 +270,8 @@ class Hands:
     def _give_back(self, connection: Connection, then: Next) -> None:
         """Puts a connection where it belongs now; its thread must not touch it again."""
         with self._lock:
-            if connection.state is not State.SERVED:
-                then = Next.SHARED  # and by now perhaps left, or closed
+            if then is Next.SHARED:
+                pass  # by now it may be anybody's, or closed
             elif self.is_closed:
                 self.load -= 1
                 if then is not Next.END:
