@@ -14,6 +14,7 @@ import pytest
 from rpcgen import runtime as rpc
 from rpcgen.runtime.options import current_deadline
 from rpcgen.runtime.sync import framed_connection, turns
+from rpcgen.runtime.sync.connection import State
 from rpcgen.runtime.wire.events import CANCEL, ENDED, FAULT, GOAWAY, PONG, REPLY
 from rpcgen.runtime.wire.hello import Terms
 from tests.support import framed, raw, services
@@ -252,6 +253,33 @@ def test_with_all_threads_busy_pings_and_cancels_are_heard(handlers: services.Ha
             client.call("divide", BLOCK)
             assert client.events(1)[0][2] == RETURNED
         assert CANCEL not in [event[0] for event in client._events]
+
+
+def test_a_thread_that_comes_late_from_a_slow_call_takes_nothing_from_others(
+    handlers: services.Handlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = framed_connection.FramedConnection._finish
+    late = threading.Semaphore(0)
+
+    def finish_and_dawdle(self: framed_connection.FramedConnection, call_id: int, reply: bytes) -> None:
+        finish(self, call_id, reply)
+        late.acquire(timeout=PATIENCE)
+
+    monkeypatch.setattr(framed_connection.FramedConnection, "_finish", finish_and_dawdle)
+    with threaded(handlers, max_workers=4) as server, FramedClient(server.port) as client:
+        client.call("wait", number(1))
+        client.flush()
+        assert handlers.entered.acquire(timeout=PATIENCE)
+        until(lambda: [c.state for c in server._loop._hands.connections] == [State.SHARED])  # type: ignore[union-attr]
+        handlers.go_on.set()
+        assert client.events(1)[0][2] == number(1)
+        for _ in range(3):
+            client.call("divide", BLOCK)
+            assert client.events(1)[0][2] == RETURNED
+        late.release()
+        until(lambda: server._loop._hands.load == 0)  # type: ignore[union-attr]
+        client.call("divide", BLOCK)
+        assert client.events(1)[0][2] == RETURNED
 
 
 def test_connections_take_turns_while_threads_are_few(handlers: services.Handlers) -> None:
