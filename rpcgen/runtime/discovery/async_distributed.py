@@ -57,23 +57,33 @@ class AsyncDistributedChannel(Distribution):
 
         return AsyncServerChannel
 
-    async def call(
+    def call(
         self,
         protocol: Protocol,
         args: tuple[object, ...],
         timeout: float | None = None,
         tries: int | None = None,
         metadata: Metadata | None = None,
-    ) -> typing.Any:
+    ) -> collections.abc.Coroutine[typing.Any, typing.Any, typing.Any]:
         """Calls a method; what stubs do. A task that is cancelled meanwhile tells the server so.
 
         Args, Returns, Raises:
             As ``rpc.DistributedChannel.call``. A ``oneway`` call of framed messages waits for nothing: it is
             on its way.
         """
+        # It gives the coroutine itself: one more around it would cost every call.
         if not self._interceptors:
-            return await self._call(protocol, args, timeout, tries, metadata)
+            return self._call(protocol, args, timeout, tries, metadata)
+        return self._call_through(protocol, args, timeout, tries, metadata)
 
+    async def _call_through(
+        self,
+        protocol: Protocol,
+        args: tuple[object, ...],
+        timeout: float | None,
+        tries: int | None,
+        metadata: Metadata | None,
+    ) -> typing.Any:
         from rpcgen.runtime.interceptors import through_async
 
         call = self._seen_by_interceptors(protocol, args, timeout, metadata)
