@@ -100,28 +100,6 @@ class ClientSession(ClientFlow, Session):
             self._calls[call_id] = caller
         return call_id
 
-    def sole_call(self, name: str, block: Buffer, milliseconds: int = 0) -> bytes:
-        """Does what ``send_call`` and ``data_to_send`` do, for a connection that has one call at a time."""
-        self.send_call(name, block, milliseconds)
-        out = self._out
-        if len(out) == 1 and not self._big and self._held is None:
-            self._out = []
-            self._handed = self._last
-            return out[0]  # type: ignore[return-value]
-        return b"".join(self.data_to_send())
-
-    def sole_reply(self, data: bytes) -> bytes | None:
-        """Gives the reply to the sole call if the data is exactly that; None: use ``receive``."""
-        if len(data) <= HEAD or self._pending:
-            return None
-        length, word, call_id = unpack_head(data)
-        if word != _REPLY or length > self._quick_in or length != len(data) - 4 or not data[HEAD]:
-            return None
-        if self._calls.get(call_id, _NONE) is not None:
-            return None
-        del self._calls[call_id]
-        return data[HEAD:]
-
     @property
     def usual(self) -> int:
         """Bytes up to which a shell may send CALLs without flags by itself, with ids that go on from the last.

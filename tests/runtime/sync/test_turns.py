@@ -15,6 +15,8 @@ import pytest
 from rpcgen.runtime.contexts import Context
 from rpcgen.runtime.sync import turns
 from rpcgen.runtime.sync.dial import set_timeout
+from rpcgen.runtime.wire import frames
+from tests.support import services
 
 Exchange: typing.TypeAlias = collections.abc.Callable[[int, bytes], bytes | tuple[int, int]]
 Pair: typing.TypeAlias = tuple[socket.socket, socket.socket]
@@ -131,6 +133,106 @@ def test_a_signal_whose_handler_raises_ends_it(exchange: Exchange, pair: Pair) -
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+# A framed call
+
+
+Call: typing.TypeAlias = collections.abc.Callable[[int, bytes, int, float], bytes | tuple[int, int, bytes]]
+
+FRAME = services.DivideProtocol.codec().encode_frame((200, 100))
+
+
+@pytest.fixture(params=["c", "python"])
+def call(request: pytest.FixtureRequest) -> Call:
+    if request.param == "python":
+        return turns._call
+    if turns.serve is None:
+        pytest.skip("the turns in C are not built, or not chosen")
+    return turns.call
+
+
+def reply(call_id: int, payload: bytes = b"\x01\x40\0\0\0", word: int = 0x200) -> bytes:
+    return frames.pack_head(len(payload) + 6, word, call_id) + payload
+
+
+def test_a_call_and_its_reply(call: Call, pair: Pair) -> None:
+    one, other = pair
+    for call_id, seconds, left in ((7, 0.0, 0), (2**32 - 1, 1.2341, 1235), (8, 1e9, 2**32 - 1), (9, 1e-9, 1)):
+        other.send(reply(call_id))
+        assert call(one.fileno(), FRAME, call_id, seconds) == b"\x01\x40\0\0\0"
+        expected = (
+            FRAME[:6] + call_id.to_bytes(4, "big") + FRAME[10:17] + left.to_bytes(4, "big") + FRAME[21:]
+        )
+        assert other.recv(100) == expected
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        reply(8),
+        reply(7)[:-1],
+        reply(7) + b"x",
+        reply(7, b""),
+        reply(7, b"\0fault"),
+        reply(7, word=0x201),
+        reply(7, word=0x300),
+        b"\0",
+    ],
+    ids=lambda odd: odd.hex(),
+)
+def test_what_is_not_the_reply_is_given_back(call: Call, pair: Pair, odd: bytes) -> None:
+    one, other = pair
+    other.send(odd)
+    assert call(one.fileno(), FRAME, 7, 0.0) == (len(FRAME), 0, odd)
+
+
+def test_a_call_that_fails(call: Call, pair: Pair) -> None:
+    one, other = pair
+    assert call(one.fileno(), FRAME, 2**32, 0.0) == (0, errno.EOVERFLOW, b"")
+    set_timeout(one, socket.SO_RCVTIMEO, 0.01)
+    assert call(one.fileno(), FRAME, 7, 0.0) == (len(FRAME), errno.EAGAIN, b"")
+    other.recv(100)
+    other.shutdown(socket.SHUT_WR)
+    assert call(one.fileno(), FRAME, 7, 0.0) == (len(FRAME), 0, b"")
+    other.recv(100)
+    other.close()
+    assert call(one.fileno(), FRAME, 7, 0.0) == (0, errno.EPIPE, b"")
+    assert call(-1, FRAME, 7, 0.0) == (0, errno.EBADF, b"")
+
+
+def test_a_signal_during_a_call(call: Call, pair: Pair) -> None:
+    one, other = pair
+    answers: list[typing.Callable[[], object]] = [lambda: other.send(reply(1)), lambda: 1 / 0]
+    before = signal.signal(signal.SIGALRM, lambda *_: answers.pop(0)())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        assert call(one.fileno(), FRAME, 1, 0.0) == b"\x01\x40\0\0\0"
+        assert other.recv(100)[:10] == FRAME[:9] + b"\x01"
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(ZeroDivisionError):
+            call(one.fileno(), FRAME, 2, 0.0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        (),
+        (1, FRAME, 1),
+        (1, b"short", 1, 0.0),
+        (1, "x", 1, 0.0),
+        (1, FRAME[:10] + b"\xff" + bytes(10), 1, 0.0),
+        (1, FRAME + bytes(5000), 1, 0.0),
+        (1, FRAME, "1", 0.0),
+        (1, FRAME, 1, "0"),
+    ],
+)
+def test_arguments_that_are_no_call(serve: typing.Any, args: tuple[typing.Any, ...]) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        turns.call(*args)
 
 
 def test_usual_calls_are_answered_until_something_else_comes(serve: typing.Any, pair: Pair) -> None:

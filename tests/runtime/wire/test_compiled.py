@@ -39,6 +39,7 @@ def test_calls_round_trip(method: Method, data: st.DataObject) -> None:
     args = _args(method, data)
     message = fast.encode_call(args)
     assert message == reference.encode_call(args)
+    assert fast.encode_frame(args) == reference.encode_frame(args)
     block = message[4 + len(b"do.it") + 4 :]
     assert fast.encode_block(args) == reference.encode_block(args) == block
     decoded = fast.decode_args(block)

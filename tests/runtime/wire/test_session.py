@@ -732,30 +732,41 @@ def test_a_large_frame_is_received_where_it_stays() -> None:
     assert [event[1] for event in server.receive(data[100_016:])] == [2]
 
 
-def test_a_sole_call_takes_one_piece_each_way() -> None:
-    client, server = ClientSession(), ServerSession()
-    events = server.receive(client.sole_call("f", b"abc", 1_000))
-    assert [event[0] for event in events] == [0, 1]
-    server.send_reply(1, b"\x01abc")
-    data = sent(server)
-    assert client.sole_reply(data) is None
-    assert [event[0] for event in client.receive(data)] == [0, 2]
-
-    data = client.sole_call("f", b"abc")
-    assert data == frame(1, 0, 2, call("f", b"abc"))
-    server.receive(data)
-    server.send_reply(2, b"\x01")
-    data = sent(server)
-    for wrong in (b"", data[:-1], data + b"x", frame(2, 0, 1, b"\x01"), frame(3, 0, 2, b"\x01" + bytes(8))):
-        assert client.sole_reply(wrong) is None
-    assert client.running == 1
-    assert client.sole_reply(data) == b"\x01"
+def test_a_shell_may_send_usual_calls_by_itself() -> None:
+    client, server = ClientSession(), opened_server()
+    assert client.usual == -1, "the preface is to be sent"
+    sent(client)
+    assert client.usual == -1, "the server has said nothing"
+    client.receive(HELLO)
+    assert client.usual > 4096
+    for number in (1, 2):
+        server.receive(frame(1, 0, number, call("f")))
+        server.send_reply(number, b"\x01")
+        sent(server)
+    client.sent(2, is_answered=True)
     assert client.running == 0
-    assert len(client.sole_call("f", bytes(40_000))) == 40_016
-    client.cancel(3)
-    assert client.sole_reply(frame(2, 0, 3, b"\x01")) is None
+    assert client.send_call("f", b"", caller="third") == 3
+    assert client.usual == -1, "something is to be sent"
+    sent(client)
+    assert client.usual == -1, "it is not answered"
+    assert client.receive(frame(2, 0, 3, b"\x01")) == [(2, "third", b"\x01", None)]
+    client.sent(5, is_answered=False, caller="fifth")
+    assert client.running == 1
+    assert client.receive(frame(7, 0, 0, bytes.fromhex("00000004 00000000"))) == [(7, 4, "", ["fifth"])]
+    assert client.usual == -1, "the server leaves"
+    client = opened_client()
+    client.sent(1, is_answered=False, caller="first")
+    assert client.end() == [(-1, None, ["first"], [])]
+    client = opened_client()
+    client.receive(frame(5)[:3])
+    assert client.usual == -1, "a frame is not whole"
+    assert opened_client(Terms(rpc.Limits(message=1000))).usual == -1, "replies may be too long"
+
+
+def test_what_a_server_with_tls_says_is_known() -> None:
     client = ClientSession()
-    assert len(client.sole_call("f", bytes(70_000))) < 200
+    (ended,) = client.receive(bytes.fromhex("15 03 03 00 02 02 46"))
+    assert "an alert of TLS, which the server speaks: say tls=" in str(ended[1])
 
 
 def test_a_session_says_how_it_is() -> None:
