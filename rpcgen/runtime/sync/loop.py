@@ -188,7 +188,7 @@ class Loop:
         if self._hands.workers is not None:
             return self._hands.workers.ours()
         return threading.current_thread() is self._thread and any(
-            connection.state is State.SERVED for connection in self._hands.connections
+            connection.state is State.SERVED for connection in list(self._hands.connections)
         )
 
     def _wake(self) -> None:
@@ -201,7 +201,7 @@ class Loop:
         if self._phase is _Phase.SERVING:
             return False
         hands = self._hands
-        if hands.load <= self._askers and not any(c.state is State.WAITING for c in hands.connections):
+        if hands.load <= self._askers and not any(c.state is State.WAITING for c in list(hands.connections)):
             self._quiet.set()
         return not hands.connections and not hands.leaving and not hands.load
 
@@ -215,7 +215,7 @@ class Loop:
         if self._phase is _Phase.SERVING:
             times += [sweep, self._drain_at, None if self._accepting else self._acceptor.resume]
         else:
-            times += [self._end, *(c.since + QUIET for c in hands.connections if _is_idle(c))]
+            times += [self._end, *(c.since + QUIET for c in list(hands.connections) if _is_idle(c))]
         times += hands.leaving.values()
         return max(0.0, min(filter(None, times)) - time.monotonic())
 
