@@ -313,8 +313,11 @@ class Hands:
 
     def _watch_leaving(self, connection: Connection) -> None:
         self.connections.discard(connection)
-        connection.since = time.monotonic()
-        self.leaving[connection] = connection.since + QUIET
+        now = time.monotonic()
+        # A client that was busy a moment ago may have a call on its way, which a closed socket would reset.
+        is_busy = isinstance(connection, FramedConnection) and now - connection.since < LINGER
+        connection.since = now
+        self.leaving[connection] = now + (LINGER if is_busy else QUIET)
         self._watch(connection, selectors.EVENT_READ, State.LEAVING)
 
     def _forget(self, connection: Connection) -> None:
