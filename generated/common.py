@@ -123,6 +123,13 @@ class BaseAsyncClientStub(rpc.AsyncClientStub):
     version = rpc.awaited(BaseClientStub.version)
 
 
+class BaseTaskStub(rpc.TaskStub):
+    """BaseClientStub whose calls are queued."""
+
+    ping = rpc.queued(BaseClientStub.ping)
+    version = rpc.queued(BaseClientStub.version)
+
+
 INTERFACE = rpc.Interface(
     "common.idl",
     """\
@@ -233,6 +240,7 @@ Handlers = BaseHandlers
 AsyncHandlers = BaseAsyncHandlers
 ClientStub = BaseClientStub
 AsyncClientStub = BaseAsyncClientStub
+TaskStub = BaseTaskStub
 ServerStub = BaseServerStub
 Server = BaseServer
 ThreadServer = BaseThreadServer

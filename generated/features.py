@@ -537,6 +537,19 @@ class DirectoryAsyncClientStub(common.BaseAsyncClientStub):
     remove = rpc.awaited(DirectoryClientStub.remove)
 
 
+class DirectoryTaskStub(common.BaseTaskStub):
+    """DirectoryClientStub whose calls are queued."""
+
+    ping = rpc.queued(DirectoryClientStub.ping)
+    version = rpc.queued(DirectoryClientStub.version)
+    find = rpc.queued(DirectoryClientStub.find)
+    log = rpc.queued(DirectoryClientStub.log)
+    get = rpc.queued(DirectoryClientStub.get)
+    groups = rpc.queued(DirectoryClientStub.groups)
+    everything = rpc.queued(DirectoryClientStub.everything)
+    remove = rpc.queued(DirectoryClientStub.remove)
+
+
 class ArchiveHandlers(DirectoryHandlers, typing.Protocol):
     """What a server must offer: an instance, or a class with static methods."""
 
@@ -589,6 +602,19 @@ class ArchiveAsyncClientStub(DirectoryAsyncClientStub):
     groups = rpc.awaited(ArchiveClientStub.groups)
     everything = rpc.awaited(ArchiveClientStub.everything)
     remove = rpc.awaited(ArchiveClientStub.remove)
+
+
+class ArchiveTaskStub(DirectoryTaskStub):
+    """ArchiveClientStub whose calls are queued."""
+
+    ping = rpc.queued(ArchiveClientStub.ping)
+    version = rpc.queued(ArchiveClientStub.version)
+    find = rpc.queued(ArchiveClientStub.find)
+    log = rpc.queued(ArchiveClientStub.log)
+    get = rpc.queued(ArchiveClientStub.get)
+    groups = rpc.queued(ArchiveClientStub.groups)
+    everything = rpc.queued(ArchiveClientStub.everything)
+    remove = rpc.queued(ArchiveClientStub.remove)
 
 
 class Handlers(typing.Protocol):
@@ -648,6 +674,13 @@ class AsyncClientStub(rpc.AsyncClientStub):
 
     divide = rpc.awaited(ClientStub.divide)
     area = rpc.awaited(ClientStub.area)
+
+
+class TaskStub(rpc.TaskStub):
+    """ClientStub whose calls are queued."""
+
+    divide = rpc.queued(ClientStub.divide)
+    area = rpc.queued(ClientStub.area)
 
 
 INTERFACE = rpc.Interface(

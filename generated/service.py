@@ -66,6 +66,12 @@ class AsyncClientStub(rpc.AsyncClientStub):
     divide = rpc.awaited(ClientStub.divide)
 
 
+class TaskStub(rpc.TaskStub):
+    """ClientStub whose calls are queued."""
+
+    divide = rpc.queued(ClientStub.divide)
+
+
 INTERFACE = rpc.Interface(
     "service.idl",
     """\

@@ -359,6 +359,15 @@ class CatalogueAsyncClientStub(common.BaseAsyncClientStub):
     article = rpc.awaited(CatalogueClientStub.article)
 
 
+class CatalogueTaskStub(common.BaseTaskStub):
+    """CatalogueClientStub whose calls are queued."""
+
+    ping = rpc.queued(CatalogueClientStub.ping)
+    version = rpc.queued(CatalogueClientStub.version)
+    search = rpc.queued(CatalogueClientStub.search)
+    article = rpc.queued(CatalogueClientStub.article)
+
+
 class OrdersHandlers(common.BaseHandlers, typing.Protocol):
     """What a server must offer: an instance, or a class with static methods."""
 
@@ -508,6 +517,18 @@ class OrdersAsyncClientStub(common.BaseAsyncClientStub):
     order = rpc.awaited(OrdersClientStub.order)
     cancel = rpc.awaited(OrdersClientStub.cancel)
     viewed = rpc.awaited(OrdersClientStub.viewed)
+
+
+class OrdersTaskStub(common.BaseTaskStub):
+    """OrdersClientStub whose calls are queued."""
+
+    ping = rpc.queued(OrdersClientStub.ping)
+    version = rpc.queued(OrdersClientStub.version)
+    place = rpc.queued(OrdersClientStub.place)
+    pay = rpc.queued(OrdersClientStub.pay)
+    order = rpc.queued(OrdersClientStub.order)
+    cancel = rpc.queued(OrdersClientStub.cancel)
+    viewed = rpc.queued(OrdersClientStub.viewed)
 
 
 INTERFACE = rpc.Interface(

@@ -39,18 +39,17 @@ SERVICE: typing.Final = (
     "AsyncHandlers",
     "ClientStub",
     "AsyncClientStub",
+    "TaskStub",
     "ServerStub",
     "Server",
     "ThreadServer",
     "ProcessServer",
     "AsyncServer",
 )
-LATER: typing.Final = ("TaskStub",)
-"""Kept for what later versions generate for a service."""
 HANDED_ON: typing.Final = frozenset(
     ("Channel", "MethodProtocol", "AsyncChannel", "DistributedChannel", "AsyncDistributedChannel")
 )
-MODULE_LEVEL: typing.Final = HANDED_ON | {"INTERFACE", "annotations", *SERVICE, *LATER}
+MODULE_LEVEL: typing.Final = HANDED_ON | {"INTERFACE", "annotations", *SERVICE}
 
 CLASS_SCOPE: typing.Final = _words(
     "attr default_message deprecated idempotent interface name oneway params protocols raises reserved"
@@ -174,7 +173,7 @@ class Names:
         services = module.of(model.Service)
         for service in services:
             kinds = self.services[service.name] = {}
-            for kind in (*SERVICE, *LATER):
+            for kind in SERVICE:
                 name = _prefix(service) + kind
                 kinds[kind] = self._claim(name, name, service.span, taken) if service.name else name
         for service in services:
@@ -251,7 +250,7 @@ class Names:
                     names, protocol=self.methods[service.name, method.name].protocol
                 )
         wanted: list[tuple[str, str, Span]] = []
-        # AsyncClientStub's body names ClientStub: a method of that name would hide it there.
+        # The bodies of AsyncClientStub and TaskStub name ClientStub: a method of that name would hide it there.
         hidden = self._in_classes | {self.services[service.name]["ClientStub"]}
         for method in service.methods:
             name = _member(method.name, hidden)

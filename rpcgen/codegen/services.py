@@ -65,6 +65,8 @@ class Services:
                 names["AsyncClientStub"], parent.get("AsyncClientStub", "rpc.AsyncClientStub")
             ),
             async_client_docstring=docstrings.docstring([f"{names['ClientStub']} for asyncio."], 4),
+            task_header=_class(names["TaskStub"], parent.get("TaskStub", "rpc.TaskStub")),
+            task_docstring=docstrings.docstring([f"{names['ClientStub']} whose calls are queued."], 4),
             stub_header=_class(names["ServerStub"], parent.get("ServerStub", "rpc.ServerStub")),
             protocols=statement(
                 # A child's tuple is of another type than its parent's: both are declared.
@@ -113,7 +115,7 @@ class Services:
         names = self.names.methods[service.name, method.name]
         home = self.home
         returns = self.types.annotation(method.returns, home)
-        header, call, awaited = self._stub(service, method, names, home)
+        header, call, beside = self._stub(service, method, names, home)
         plain = [
             f"{name}: {self.types.annotation(param.type, home)}"
             for name, param in zip(names.params, method.params, strict=True)
@@ -131,7 +133,8 @@ class Services:
             header=header,
             docstring=self._docstring(method, names),
             call=call,
-            awaited=awaited,
+            awaited=beside[0],
+            queued=beside[1],
             model=method,
         )
 
@@ -143,7 +146,7 @@ class Services:
         above = self.types.book.of(nearest).methods[base.name, method.name].protocol
         if nearest.path != self.home.path:
             above = f"{self.types.local(nearest)}.{above}"
-        header, call, awaited = self._stub(service, method, names, home)
+        header, call, beside = self._stub(service, method, names, home)
         wire_name = f"{service.name}.{method.name}"
         return MethodView(
             name=names.attr,
@@ -156,14 +159,15 @@ class Services:
             header=header,
             docstring=None,
             call=call,
-            awaited=awaited,
+            awaited=beside[0],
+            queued=beside[1],
             model=method,
         )
 
     def _stub(
         self, service: model.Service, method: model.Method, names: MethodNames, home: model.Module
-    ) -> tuple[str, str, str]:
-        """Gives a method's header and body in ClientStub, and its line in AsyncClientStub."""
+    ) -> tuple[str, str, list[str]]:
+        """Gives a method's header and body in ClientStub, and its lines in AsyncClientStub and TaskStub."""
         parameters = ["self"]
         for name, param in zip(names.params, method.params, strict=True):
             annotation = self.types.annotation(param.type, home)
@@ -172,9 +176,12 @@ class Services:
         method_of_client = f"{self.names.services[service.name]['ClientStub']}.{names.attr}"
         return (
             _def(names.attr, parameters, returns, ":"),
-            # Of a method without a result, too: AsyncClientStub's is to be awaited.
+            # Of a method without a result, too: AsyncClientStub's is to be awaited, TaskStub's gives a task.
             statement("return ", Group("self._call(", [names.protocol, *names.params], ")"), indent=8),
-            statement(f"{names.attr} = ", Group("rpc.awaited(", [method_of_client], ")"), indent=4),
+            [
+                statement(f"{names.attr} = ", Group(f"rpc.{how}(", [method_of_client], ")"), indent=4)
+                for how in ("awaited", "queued")
+            ],
         )
 
     def _attributes(self, method: model.Method, names: MethodNames) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rpcgen.codegen.view import ModuleView
 
-CHECKSUM = 897789069
+CHECKSUM = 3443090246
 
 
 def render(module: ModuleView) -> str:
@@ -111,6 +111,13 @@ def render(module: ModuleView) -> str:
             add("\n")
         for method in service.methods:
             add(f"    {method.awaited}\n")
+        add("\n\n")
+        add(f"{service.task_header}\n")
+        add(f"    {service.task_docstring}\n")
+        if service.methods:
+            add("\n")
+        for method in service.methods:
+            add(f"    {method.queued}\n")
     add("\n\n")
     add(f"{module.interface}\n")
     for service in module.services:

@@ -92,6 +92,7 @@ class MethodView(msgspec.Struct, frozen=True, gc=False):
         docstring: None for an inherited method, whose parent has it.
         call: ``return self._call(DivideProtocol, num1, num2)``.
         awaited: The whole assignment in AsyncClientStub: ``divide = rpc.awaited(ClientStub.divide)``.
+        queued: The same in TaskStub: ``divide = rpc.queued(ClientStub.divide)``.
     """
 
     name: str
@@ -105,6 +106,7 @@ class MethodView(msgspec.Struct, frozen=True, gc=False):
     docstring: str | None
     call: str
     awaited: str
+    queued: str
     model: model.Method
 
 
@@ -123,13 +125,15 @@ class ServiceView(msgspec.Struct, frozen=True, gc=False):
 
     Args:
         name: In the IDL; empty for the file's own.
-        names: Its classes by kind: Handlers, AsyncHandlers, ClientStub, AsyncClientStub, ServerStub and the servers.
+        names: Its classes by kind: Handlers, AsyncHandlers, ClientStub, AsyncClientStub, TaskStub, ServerStub and the servers.
         handlers_header: ``class Handlers(typing.Protocol):``.
         async_handlers_header: ``class AsyncHandlers(typing.Protocol):``.
         client_header: ``class ClientStub(rpc.ClientStub):``.
         client_docstring: The IDL's words, if it has any.
         async_client_header: ``class AsyncClientStub(rpc.AsyncClientStub):``.
         async_client_docstring: What it stands beside: the IDL's words are on ClientStub.
+        task_header: ``class TaskStub(rpc.TaskStub):``.
+        task_docstring: The same.
         stub_header: ``class ServerStub(rpc.ServerStub):``.
         protocols: ``protocols = (…)``.
         stub_init: ``def __init__(self, handlers: Handlers | AsyncHandlers) -> None:``.
@@ -144,6 +148,8 @@ class ServiceView(msgspec.Struct, frozen=True, gc=False):
     client_docstring: str
     async_client_header: str
     async_client_docstring: str
+    task_header: str
+    task_docstring: str
     stub_header: str
     protocols: str
     stub_init: str

@@ -173,6 +173,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.tasks.stubs import (
         TaskOptions as TaskOptions,
         TaskStub as TaskStub,
+        queued as queued,
         with_task_options as with_task_options,
     )
     from rpcgen.runtime.tasks.task import (
@@ -301,7 +302,7 @@ _HOMES = {
     "tasks.inspection": ("TaskInfo",),
     "tasks.master": ("Master",),
     "tasks.queue": ("TaskQueue",),
-    "tasks.stubs": ("TaskOptions", "TaskStub", "with_task_options"),
+    "tasks.stubs": ("TaskOptions", "TaskStub", "queued", "with_task_options"),
     "tasks.task": ("Task", "as_completed"),
     "tasks.worker": ("Worker",),
     "tls": ("TLS",),

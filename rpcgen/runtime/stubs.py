@@ -280,7 +280,7 @@ class ClientStub:
 
     def _call(self, protocol: type[MessageProtocol[Result]], *args: object) -> Result:
         if protocol.deprecated is not None:
-            _warn(protocol)
+            warn_deprecated(protocol)
         result: Result = self._channel.call(protocol, args, self._timeout)
         return result
 
@@ -315,14 +315,15 @@ class AsyncClientStub:
     ) -> collections.abc.Coroutine[typing.Any, typing.Any, Result]:
         # It gives the channel's own coroutine: one of its own around that would cost every call.
         if protocol.deprecated is not None:
-            _warn(protocol)
+            warn_deprecated(protocol)
         return self._channel.call(protocol, args, self._timeout)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._channel!r})"
 
 
-def _warn(protocol: type[MessageProtocol[typing.Any]]) -> None:
+def warn_deprecated(protocol: type[MessageProtocol[typing.Any]]) -> None:
+    """Warns of a call to a deprecated method, in the line that makes it; called by a stub's ``_call``."""
     import warnings
 
     # The caller's line is above this function, _call and the generated method.
