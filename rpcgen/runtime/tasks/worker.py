@@ -119,6 +119,10 @@ class Worker(Station):
         self.start()
         self._closed.wait()
 
+    def wait(self, timeout: float | None) -> bool:
+        """Waits until masters can see it, for so many seconds (None: for ever); says whether they can."""
+        return self._duty.stands.wait(timeout)
+
     def counts(self) -> dict[str, int]:
         """Gives how many tasks run here, and how many ended: done, failed, and refused because they were another's."""
         duty = self._duty

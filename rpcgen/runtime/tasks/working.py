@@ -93,6 +93,8 @@ class Working(Duty):
         self._check_at = time.monotonic() + CHECK
         self.settled = threading.Event()
         """Set when there are no runs left, of a worker that leaves."""
+        self.stands = threading.Event()
+        """Set once the entry stands where masters see it."""
         self.done = 0
         self.failed = 0
         self.refused = 0
@@ -158,6 +160,7 @@ class Working(Duty):
             stat: Stat | None
             stat, desk = session.gather([Exists(self._node, self._entry_changed), Exists(self._desk)])
             if stat is not None and stat.owner == session.id and desk is not None:
+                self.stands.set()
                 return
             operations: list[Operation] = []
             if stat is not None and stat.owner != session.id:
