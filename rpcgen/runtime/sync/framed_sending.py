@@ -232,10 +232,15 @@ class FramedSender(Connection):
 
     # The end; all of this is the loop's, while no thread owns the connection
 
+    @property
+    def has_left(self) -> bool:
+        """Whether the client has been told that no more calls are answered."""
+        return self.session.state in _LEFT
+
     def leave(self) -> None:
         """Takes leave of the client: calls that have come are answered, others are not."""
         with self._lock:
-            if self.session.state not in _LEFT:
+            if not self.has_left:
                 self._take_events(self.session.goaway("the server is closing"))
         self.flush(socket.MSG_DONTWAIT)
 

@@ -154,7 +154,9 @@ class Overseer:
 
     def leave(self, connection: FramedConnection) -> None:
         """Takes leave of the client of a shared connection."""
-        connection.leave()
+        if not connection.has_left:
+            self._receive(connection)  # what has come is answered still
+            connection.leave()
         self._see_to(connection)
 
     def serve(self, connection: FramedConnection) -> None:
