@@ -224,7 +224,9 @@ class Leading:
                 self._desks.add(step.worker)  # it is watched from now on
             case Shut():
                 picture.shut(step, done=done or is_gone)
-                if not done and not is_gone:
+                if done or is_gone:
+                    self._watchers.pop(("desk", step.worker), None)
+                else:
                     self._desks.add(step.worker)
             case Noted():
                 picture.forgotten(step)
