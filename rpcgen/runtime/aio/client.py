@@ -21,7 +21,7 @@ from rpcgen.runtime.errors import (
     DeadlineExceeded,
     Unavailable,
 )
-from rpcgen.runtime.wire.client import ClientSession
+from rpcgen.runtime.wire.client import SPEECH_HINT, ClientSession
 from rpcgen.runtime.wire.events import ENDED, FAULT, GOAWAY, HELLO, PONG, REPLY
 from rpcgen.runtime.wire.outcomes import MAYBE, left_behind, lost, not_started
 
@@ -343,10 +343,7 @@ class ClientConnection(Dialled, asyncio.Protocol):
         self.transport.abort()
 
     def _no_hello(self) -> None:
-        self._give_up(
-            f"no HELLO within {HANDSHAKE:g} s: does the server speak plain messages only? "
-            'then say protocol="plain"'
-        )
+        self._give_up(f"no HELLO within {HANDSHAKE:g} s: {SPEECH_HINT}")
 
     def _watch_idleness(self) -> None:
         now = monotonic()

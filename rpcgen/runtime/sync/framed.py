@@ -27,7 +27,7 @@ from rpcgen.runtime.options import current_received
 from rpcgen.runtime.sync.line import FAULT, NOT_SENT, RETURNED, Line, raised, refused_by_tls
 from rpcgen.runtime.sync.turns import WOULD_BLOCK, call
 from rpcgen.runtime.wire import events as wire, outcomes
-from rpcgen.runtime.wire.client import PLAIN_HINT, ClientSession
+from rpcgen.runtime.wire.client import SPEECH_HINT, ClientSession
 from rpcgen.runtime.wire.frames import CALL_HEAD, HEAD, milliseconds_left
 
 if typing.TYPE_CHECKING:
@@ -131,7 +131,7 @@ class FramedLine(Line):
             return Unavailable(f"the TLS handshake failed: {refusal}")
         reason = error.strerror or error
         if self.session.peer is None:
-            return ConnectionLost(f"the connection broke before the server's HELLO: {reason}; {PLAIN_HINT}")
+            return ConnectionLost(f"the connection broke before the server's HELLO: {reason}; {SPEECH_HINT}")
         where = "broke inside the reply" if self.session.incomplete_since is not None else "broke"
         return ConnectionLost(f"the connection {where}: {reason}")
 
@@ -415,5 +415,5 @@ _MORE = getattr(socket, "MSG_MORE", 0)
 _LATE: tuple[type[CallError], str] = (DeadlineExceeded, f"no reply within the call's time; {outcomes.MAYBE}")
 _SILENT: tuple[type[CallError], str] = (
     ConnectionLost,
-    f'no HELLO within {HANDSHAKE:g} s: does the server speak plain messages only? then say protocol="plain"',
+    f"no HELLO within {HANDSHAKE:g} s: {SPEECH_HINT}",
 )

@@ -46,7 +46,7 @@ _CANCELLED: typing.Any = object()
 _TLS = b"\x15\x03"
 _TLS_HINT = "they are an alert of TLS, which the server speaks: say tls=…"
 
-PLAIN_HINT = 'does the server speak plain messages only? then say protocol="plain"'
+SPEECH_HINT = 'if the server speaks plain messages only, say protocol="plain"; if it speaks TLS, tls=…'
 
 
 class ClientSession(ClientFlow, Session):
@@ -277,12 +277,12 @@ class ClientSession(ClientFlow, Session):
                 raise ProtocolError(
                     f"the server speaks framed messages up to version {start[7]}, not {VERSION}"
                 )
-            hint = _TLS_HINT if start.startswith(_TLS) else PLAIN_HINT
+            hint = _TLS_HINT if start.startswith(_TLS) else SPEECH_HINT
             raise ProtocolError(f"the server's first bytes, {start[:4].hex(' ')}, are no frame: {hint}")
         super()._bad_length(length, data, pos)
 
     def _nothing_came(self) -> str:
-        return f"the server ended the connection before its HELLO: {PLAIN_HINT}"
+        return f"the server ended the connection before its HELLO: {SPEECH_HINT}"
 
     _TAKERS: typing.ClassVar = {
         HELLO: _take_hello,

@@ -192,7 +192,9 @@ def test_a_quiet_connection_does_not_keep_a_server_from_closing(
         with raw.connection(server.port) as sock:
             sock.sendall(raw.CALL)
             assert raw.exactly(sock, 5) == raw.RETURNED
-            while any(connection.state is State.SERVED for connection in list(server._loop._hands.connections)):  # type: ignore[union-attr]
+            while any(
+                connection.state is State.SERVED for connection in list(server._loop._hands.connections)
+            ):  # type: ignore[union-attr]
                 time.sleep(0.001)
             assert server.shutdown(0) is True
             assert server._thread is not None

@@ -229,7 +229,7 @@ def test_a_goaway_lets_running_calls_end(speech: Speech) -> None:
 def test_a_server_that_says_nothing_is_told_of(monkeypatch: pytest.MonkeyPatch, speech: Speech) -> None:
     monkeypatch.setattr(framed, "HANDSHAKE", 0.05)
     monkeypatch.setattr("rpcgen.runtime.sync.shared.HANDSHAKE", 0.05)
-    hint = r'no HELLO within .* s: does the server speak plain messages only\? then say protocol="plain"'
+    hint = r'no HELLO within .* s: if the server speaks plain messages only, say protocol="plain"; if it speaks TLS'
     with (
         peers.server(keep) as port,
         called(speech, port) as stub,
