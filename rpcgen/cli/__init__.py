@@ -17,7 +17,7 @@ from rpcgen import __version__
 from rpcgen.cli.console import Console, tolerate_characters
 from rpcgen.cli.errors import CommandError, did_you_mean, refused
 
-COMMANDS = ("init", "compile", "check", "registry", "ls", "doctor")
+COMMANDS = ("init", "compile", "check", "registry", "ls", "doctor", "master", "worker", "tasks")
 
 HELP = f"""\
 rpcgen {__version__}: typed remote calls in Python from one interface file
@@ -31,6 +31,9 @@ Commands:
   registry  run the registry for one machine
   ls        list the servers in a registry, and show how that changes
   doctor    find what is wrong with a registry and the servers in it
+  master    assign queued tasks to workers
+  worker    run queued tasks by your handlers
+  tasks     list queued tasks, show them, try them again, cancel them, remove them
 
 Options:
   -V, --version   show the version, and which codec runs

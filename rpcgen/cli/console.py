@@ -40,6 +40,20 @@ class Console:
         """Whether standard error is a terminal that can take a line back."""
         return os.environ.get("TERM") != "dumb" and _is_terminal(sys.stderr)
 
+    @property
+    def redraws(self) -> bool:
+        """Whether standard output is a terminal that ``draw`` can use."""
+        return os.environ.get("TERM") != "dumb" and _is_terminal(sys.stdout)
+
+    def draw(self, lines: typing.Sequence[str]) -> None:
+        """Fills the terminal with lines; those that have no room are counted, long ones are cut."""
+        columns, rows = os.get_terminal_size(sys.stdout.fileno())
+        shown = list(lines)
+        if len(shown) > rows > 2:
+            shown[rows - 2 :] = [f"… and {len(shown) - rows + 1} more"]
+        text = "\n".join(line[: columns or None] for line in shown)
+        self.find(f"\x1b[H\x1b[2J{text}")
+
     def find(self, text: str) -> None:
         """Writes findings to standard output.
 

@@ -7,9 +7,7 @@ shows them. A watch is of one service, so new services are looked for now and th
 from __future__ import annotations
 
 import json
-import os
 import queue
-import sys
 import time
 import typing
 
@@ -96,7 +94,7 @@ def follow(
             registry.watch(name, lambda snapshot: news.put((name, snapshot)))
 
     lists = Lists()
-    drawn = not as_json and _is_terminal()
+    drawn = not as_json and console.redraws
     try:
         for entry in read(registry, timeout).entries:
             if service is None:
@@ -155,17 +153,8 @@ def _line(change: Change, *, named: bool, as_json: bool) -> str:
 
 
 def _draw(registry: Registry, lists: Lists, service: str | None, console: Console) -> None:
-    columns, lines = os.get_terminal_size(sys.stdout.fileno())
     rows = lists.rows()
     count = "1 instance" if len(rows) == 1 else f"{len(rows)} instances"
     head = f"{count} in {registry.url}{f' of {service or OWN}' if service is not None else ''}; Ctrl-C ends"
     state = f"the registry is away: {printable(lists.problem)}" if lists.problem else ""
-    shown = [head, state, *(table(rows, time.time(), service=service is None) if rows else [])]
-    if len(shown) > lines > 2:
-        shown[lines - 2 :] = [f"… and {len(shown) - lines + 1} more"]
-    text = "\n".join(line[: columns or None] for line in shown)
-    console.find(f"\x1b[H\x1b[2J{text}")
-
-
-def _is_terminal() -> bool:
-    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    console.draw([head, state, *(table(rows, time.time(), service=service is None) if rows else [])])

@@ -64,6 +64,18 @@ def table(rows: collections.abc.Sequence[Row], now: float, *, service: bool) -> 
         for line, (_, one) in zip(lines[1:], rows, strict=True):
             line.append(printable(one.fingerprint[:8]))
         rights.append(False)
+    return aligned(lines, rights)
+
+
+def aligned(
+    lines: collections.abc.Sequence[collections.abc.Sequence[str]], rights: collections.abc.Sequence[bool]
+) -> list[str]:
+    """Gives lines of cells as lines of text, each column as wide as its widest cell.
+
+    Args:
+        lines: Of one length each.
+        rights: Of each column whether its cells stand at its right end.
+    """
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     return [
         "  ".join(

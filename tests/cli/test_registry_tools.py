@@ -60,7 +60,7 @@ def test_a_server_is_listed_and_well(url: str, tmp_path: pathlib.Path) -> None:
         assert (found["address"], found["zone"], found["pid"]) == (str(server.address), "east", os.getpid())
         assert found["service"] == ""
         listed = rpcgen("ls", url, "-", cwd=tmp_path)
-        assert listed.out.splitlines()[0].split() == ["ADDRESS", "ZONE", "VERSION", "AGE", "PID"]
+        assert listed.out.splitlines()[0].split() == ["ADDRESS", "ZONE", "VERSION", "PROTOCOLS", "AGE", "PID"]
         checked = rpcgen("doctor", url, "--timeout", "30", cwd=tmp_path)
         assert (checked.status, checked.out) == (0, ""), checked
         assert checked.log.endswith("nothing is wrong; 1 entry of 1 service looked at, 1 server was called\n")
@@ -70,7 +70,7 @@ def test_a_server_is_listed_and_well(url: str, tmp_path: pathlib.Path) -> None:
 def test_changes_are_lines_until_ctrl_c(url: str, watching: typing.Callable[..., Running]) -> None:
     with serving(url) as server:
         process = watching(url, "-")
-        process.until(f"+ {server.address} pid={os.getpid()}")
+        process.until(f"+ {server.address} protocols=framed,plain pid={os.getpid()}")
         with serving(url) as second:
             process.until(f"+ {second.address}")
         process.until(f"- {second.address}")

@@ -109,10 +109,10 @@ class Worker(Station):
                 self._runner = self._duty.runner = Runner(
                     self._dispatcher, self._raw, self._concurrency, self._duty.ended
                 )
+                _log.info("%s: the worker %s runs %d tasks at once", self.url, self.name, self._concurrency)
             self._working(self._duty)
         if self._master is not None:
             self._master.start()
-        _log.info("%s: the worker %s runs %d tasks at once", self.url, self.name, self._concurrency)
 
     def serve(self) -> None:
         """Starts, and returns when it is closed."""
