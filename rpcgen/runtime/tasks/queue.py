@@ -42,6 +42,9 @@ Found = typing.TypeVar("Found")
 MAX_WAITING = 100_000
 """Tasks that may wait, if nobody says otherwise."""
 
+FRESH = 10.0
+"""Seconds during which a task that was queued here is taken to be there, without a look."""
+
 _batch: contextvars.ContextVar[list[Submission] | None] = contextvars.ContextVar("rpc.batch", default=None)
 
 
@@ -130,7 +133,8 @@ class TaskQueue(Station):
         with self._lock:
             self._working(self._duty)
         self._duty.submit(submission)
-        task = Task(self, submission.name, protocol, is_new=key is None)
+        fresh = 0.0 if key is not None else min(FRESH, header.keep / MICROS)
+        task = Task(self, submission.name, protocol, time.monotonic() + fresh)
         batch = _batch.get()
         if batch is not None:
             batch.append(submission)
@@ -174,11 +178,11 @@ class TaskQueue(Station):
         """
         return Task(self, id, protocol)
 
-    def await_end(self, name: str, *, is_new: bool = False) -> Awaited:
+    def await_end(self, name: str, *, is_fresh: bool = False) -> Awaited:
         """Gives what tells of a task's end; for ``Task``."""
         with self._lock:
             self._working(self._duty)
-            return self._duty.await_end(name, is_new=is_new)
+            return self._duty.await_end(name, is_fresh=is_fresh)
 
     # For people and tools.
 

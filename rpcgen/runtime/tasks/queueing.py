@@ -121,19 +121,19 @@ class Queueing(Duty):
         self._submitted.put(submission)
         self.wake()
 
-    def await_end(self, name: str, *, is_new: bool = False) -> Awaited:
+    def await_end(self, name: str, *, is_fresh: bool = False) -> Awaited:
         """Gives what tells of a task's end.
 
         Args:
             name: The task's.
-            is_new: It has just been put into the queue: it needs not be seen whether it is there.
+            is_fresh: It has just been put into the queue: it needs not be seen whether it is there.
         """
         with self._lock:
             awaited = self._awaited.get(name)
             if awaited is not None:
                 return awaited
             awaited = self._awaited[name] = Awaited(name)
-            awaited.is_doubtful = not is_new
+            awaited.is_doubtful = not is_fresh
             awaited.watcher = functools.partial(self._result_came, name)
         self._wanted.put(name)
         self.wake()

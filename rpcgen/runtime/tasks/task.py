@@ -89,11 +89,12 @@ class Task(typing.Generic[Outcome]):
     """
 
     def __init__(
-        self, queue: TaskQueue, name: str, protocol: type[MessageProtocol[Outcome]], *, is_new: bool = False
+        self, queue: TaskQueue, name: str, protocol: type[MessageProtocol[Outcome]], fresh_until: float = 0.0
     ) -> None:
         self._queue = queue
         self._protocol = protocol
-        self._is_new = is_new
+        self._fresh_until = fresh_until
+        """Until then it cannot have been removed, on the monotonic clock."""
         self._awaited: Awaited | None = None
         self.id = name
         """The name of its node."""
@@ -183,7 +184,8 @@ class Task(typing.Generic[Outcome]):
 
     def _await(self) -> Awaited:
         if self._awaited is None:
-            self._awaited = self._queue.await_end(self.id, is_new=self._is_new)
+            is_fresh = time.monotonic() < self._fresh_until
+            self._awaited = self._queue.await_end(self.id, is_fresh=is_fresh)
         return self._awaited
 
     def _take(self, awaited: Awaited) -> Outcome:

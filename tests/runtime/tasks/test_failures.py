@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+import threading
 import time
 import typing
 import uuid
@@ -13,6 +14,7 @@ import pytest
 from rpcgen import runtime as rpc
 from rpcgen.runtime.discovery.zookeeper.asked import Commit
 from rpcgen.runtime.discovery.zookeeper.session import Away, Session
+from rpcgen.runtime.tasks.duty import Duty
 from tests.runtime.tasks.conftest import Cluster
 from tests.support import services
 from tests.support.proxy import Proxy
@@ -97,63 +99,141 @@ def test_another_master_takes_over_at_once_from_one_that_closes(cluster: Cluster
         assert cluster.stub.divide(1).result(PATIENCE) == 1
 
 
-@pytest.mark.parametrize("order", ["before", "after"])
-def test_a_master_dies_at_each_of_its_writes(
-    zk_url: str, order: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Elect, assign, sweep, give up, remove: the next one goes on from what stands there."""
-    handlers = Handlers()
-    gather = Session.gather
-    doomed: set[Session] = set()
-    left = [0]
+class Mortal:
+    """Lets a session die at one of its writes: nothing it asks after that is heard.
 
-    def deadly(session: Session, asks: typing.Any) -> list[typing.Any]:
-        if session not in doomed:
-            return gather(session, asks)
+    Args:
+        writes: That it survives.
+        is_heard: The next one is carried out, too, but its answer does not come.
+    """
+
+    def __init__(self, writes: int, is_heard: bool) -> None:
+        self.writes = writes
+        self.is_heard = is_heard
+        self.is_dead = threading.Event()
+        self.session: Session | None = None
+
+    def gather(self, whole: typing.Callable[..., list[typing.Any]], asks: typing.Any) -> list[typing.Any]:
+        assert self.session is not None
         answers = []
         for ask in asks:
-            if isinstance(ask, Commit):
-                if left[0] == 0 and order == "before":
-                    raise Away
-                answers += gather(session, [ask])
-                left[0] -= 1
-                if left[0] < 0:
-                    raise Away
-            else:
-                answers += gather(session, [ask])
+            is_last = isinstance(ask, Commit) and not self.writes
+            if is_last and not self.is_dead.is_set() and self.is_heard:
+                whole(self.session, [ask])
+            if is_last or self.is_dead.is_set():
+                self.is_dead.set()
+                raise Away
+            self.writes -= isinstance(ask, Commit)
+            answers += whole(self.session, [ask])
         return answers
 
-    monkeypatch.setattr(Session, "gather", deadly)
+
+@pytest.fixture
+def mortals(monkeypatch: pytest.MonkeyPatch) -> list[Mortal]:
+    """Sessions that die; the test adds to it."""
+    found: list[Mortal] = []
+    whole = Session.gather
+
+    def gather(session: Session, asks: typing.Any) -> list[typing.Any]:
+        mortal = next((one for one in found if one.session is session), None)
+        return whole(session, asks) if mortal is None else mortal.gather(whole, asks)
+
+    monkeypatch.setattr(Session, "gather", gather)
+    return found
+
+
+def doom(station: rpc.Master | rpc.Worker, mortal: Mortal) -> None:
+    """Starts it with a session that dies."""
+    with station._lock:
+        thread = station._working(Idle("waits until its session is known"))
+    mortal.session = thread.session
+    station._duty.thread = thread
+    station.start()
+    thread.keep(station._duty)
+    station._duty.wake()
+
+
+def bury(station: rpc.Master | rpc.Worker, hosts: str) -> None:
+    """Ends its session, and it with it, as if its process had been killed."""
+    until(lambda: station.session)
+    session = station.session
+    assert session is not None
+    station._duty.is_over = True
+    expire(hosts, session)
+    station._end()
+    station.close()
+
+
+@pytest.mark.parametrize("is_heard", [False, True], ids=["before", "after"])
+def test_a_master_dies_at_each_of_its_writes(zk_url: str, is_heard: bool, mortals: list[Mortal]) -> None:
+    """Elect, assign, give up, heed a note, remove: the next one goes on from what stands there."""
+    root, hosts = f"/{zk_url.split('/')[3]}", zk_url.split("/")[2]
     with (
-        at(zk_url) as (queue, stub, operator),
-        rpc.Worker(zk_url, stub_of(handlers), concurrency=3) as worker,
+        at(zk_url) as (_, stub, operator),
+        rpc.Worker(zk_url, stub_of(Handlers()), concurrency=3) as worker,
     ):
+        stub = rpc.with_task_options(stub, keep=0.3, attempts=1)
         for writes in range(9):
-            left[0] = writes
-            good = rpc.with_task_options(stub, keep=0.0).divide(writes)
-            cancelled = rpc.with_task_options(stub, keep=0.0).divide(7)
-            cancelled.cancel()
-            master = rpc.Master(zk_url)
-            master.start()
-            session = master._thread.session  # type: ignore[union-attr]
-            doomed.add(session)
-            until(lambda: left[0] < 0 or (left[0] == 0 and order == "before") or good.done())  # noqa: B023
-            identity = master.session
-            if identity is not None:
-                expire(zk_url.split("/")[2], identity)
-            doomed.add(session)
-            master._thread._is_closing = True  # type: ignore[union-attr]  # as if it were killed
-            master.close()
-            doomed.discard(session)
-            with rpc.Master(zk_url) as next_one:
-                assert next_one.wait(PATIENCE)
+            good, bad, cancelled = tasks = (stub.divide(writes), stub.divide(1, 0), stub.divide(7))
+            assert cancelled.cancel()
+            assert not good.done() | bad.done()  # from now on their ends are waited for
+            mortal = Mortal(writes, is_heard)
+            mortals.append(mortal)
+            doomed = rpc.Master(zk_url)
+            doom(doomed, mortal)
+            until(lambda: mortal.is_dead.is_set() or {task.status() for task in tasks} == {"gone"})  # noqa: B023
+            bury(doomed, hosts)
+            with rpc.Master(zk_url):
                 assert good.result(PATIENCE) == writes
-                root = f"/{zk_url.split('/')[3]}"
-                until(lambda: operator.get_children(f"{root}/tasks") == [])  # noqa: B023
-        assert worker.counts()["done"] == 9
-        for path in (f"{root}-tasks/results", f"{root}-tasks/history", f"{root}-tasks/changed"):
-            assert operator.get_children(path) == []
-        assert queue.tasks() == []
+                with pytest.raises(services.InvalidOperation):
+                    bad.result(PATIENCE)
+                until(lambda: not operator.get_children(f"{root}/tasks"))
+        assert sum(mortal.is_dead.is_set() for mortal in mortals) >= 4
+        assert worker.counts() == {"running": 0, "done": 9, "failed": 9, "refused": 0}
+        for path in ("results", "history", "changed"):
+            assert operator.get_children(f"{root}-tasks/{path}") == []
+
+
+@pytest.mark.parametrize("is_heard", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("writes", range(3))
+def test_a_worker_dies_at_each_of_its_writes(
+    zk_url: str, writes: int, is_heard: bool, mortals: list[Mortal]
+) -> None:
+    """Its entry, the end of a task, that of an attempt in vain: another goes on where it was."""
+    hosts = zk_url.split("/")[2]
+    ran: list[str] = []
+
+    def run(what: str) -> int:
+        ran.append(what)
+        if what == "vain" and ran.count(what) == 1:
+            raise OSError("the first time")
+        return 1
+
+    handlers = Handlers()
+    handlers.run = run  # type: ignore[method-assign]
+    with at(zk_url) as (queue, stub, _), rpc.Master(zk_url):
+        doomed, mortal = rpc.Worker(zk_url, stub_of(handlers), concurrency=1), Mortal(writes, is_heard)
+        mortals.append(mortal)
+        good, vain = stub.run("good"), stub.run("vain")
+        doom(doomed, mortal)
+        assert mortal.is_dead.wait(PATIENCE)
+        bury(doomed, hosts)
+        with rpc.Worker(zk_url, stub_of(handlers)) as other:
+            assert (good.result(PATIENCE), vain.result(PATIENCE)) == (1, 1)
+            until(lambda: [worker.entry.host for worker in queue.workers()] == [other.name])
+            infos = [queue.show(task.id) for task in (good, vain)]
+            assert [info.status for info in infos] == ["done", "done"]
+            for info, task in zip(infos, ("good", "vain"), strict=True):
+                # What was not heard of is run again: no more often, and counted.
+                assert ran.count(task) in (info.attempts, info.attempts - 1)
+                assert len(info.history) == info.attempts - 1
+
+
+class Idle(Duty):
+    """Does nothing."""
+
+    def turn(self, session: Session) -> float:
+        return 60.0
 
 
 def test_a_killed_worker_s_task_is_given_to_another_once(zk_url: str, tmp_path: pathlib.Path) -> None:
