@@ -17,7 +17,7 @@ BIN := .venv/bin/python
 TEST := HYPOTHESIS_PROFILE=$(PROFILE) $(BIN) -m pytest -n $(WORKERS) --dist loadgroup
 COVERED := rpcgen/compiler rpcgen/runtime/wire
 
-.PHONY: help fuzz sanitize hammer setup demo demo-zk test suite zookeeper check soak coverage bench peers generate format lock dist clean
+.PHONY: help fuzz sanitize hammer setup demo demo-zk demo-tasks test suite zookeeper check soak coverage bench peers generate format lock dist clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ demo: setup ## three servers and a registry: kill one, and calls go on
 
 demo-zk: setup zookeeper ## the same on a ZooKeeper that it starts
 	@$(BIN) examples/demo.py zookeeper
+
+demo-tasks: setup zookeeper ## a queued task outlives its worker, on a ZooKeeper that it starts
+	@$(BIN) examples/demo_tasks.py
 
 test: check suite ## the checks and the whole test suite, with coverage
 
@@ -50,7 +53,7 @@ check: setup ## lint, format, types, and generated code that is up to date
 	$(BIN) -m ruff check .
 	$(BIN) -m ruff format --check .
 	$(BIN) -m mypy
-	MYPYPATH=generated $(BIN) -m mypy examples/fleet
+	MYPYPATH=generated $(BIN) -m mypy examples/fleet examples/tasks
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN) -m pyright
 	$(BIN) -m rpcgen compile --check idl/*.idl -o generated
 

@@ -1,4 +1,4 @@
-"""``make demo`` and ``make demo-zk`` show what they promise, and leave nothing running."""
+"""``make demo``, ``make demo-zk`` and ``make demo-tasks`` show what they promise, and leave nothing running."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def demo() -> typing.Iterator[typing.Callable[..., subprocess.Popen[str]]]:
     """Starts the demo with some words; afterwards nothing that it started may run."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*words: str) -> subprocess.Popen[str]:
+    def start(*words: str, script: str = "demo.py") -> subprocess.Popen[str]:
         started.append(
             subprocess.Popen(
-                [sys.executable, "examples/demo.py", *words],
+                [sys.executable, f"examples/{script}", *words],
                 cwd=ROOT,
                 env=os.environ | {"PYTHONUTF8": "1"},
                 stdout=subprocess.PIPE,
@@ -88,6 +88,28 @@ def test_a_server_dies_and_calls_go_on(
     assert int(ends[-1]) >= int(counted[-1][0]) > 0
 
 
+def test_a_worker_dies_and_its_task_is_finished(
+    demo: typing.Callable[..., subprocess.Popen[str]],
+) -> None:
+    zookeeper.require()
+    process = demo(script="demo_tasks.py")
+    out, errors = process.communicate(timeout=110)
+    assert (process.returncode, errors) == (0, ""), out + errors
+    (task,) = re.findall(r"^    (task-\w+)$", out, re.MULTILINE)
+    assert re.search(rf"^    {task}  waiting  render ", out, re.MULTILINE)
+    workers = dict(re.findall(r"^    worker (\S+) at zk://\S+: process (\d+), 1 method", out, re.MULTILINE))
+    (victim,) = re.findall(r"kill -9 (\d+)", out)
+    begun, _, finished = out.partition("kill -9")
+    assert f"process {victim}: Metropolis, 10 of 30 frames" in begun
+    assert f"process {victim}:" not in finished.partition("What happened")[0]
+    (survivor,) = re.findall(r"Rendered\(film='Metropolis', frames=30, worker=(\d+)\)", finished)
+    assert {victim, survivor} == set(workers.values())
+    shown = finished.partition("rpcgen tasks show")[2]
+    assert "attempts   2 of 3" in shown
+    died = next(name for name, pid in workers.items() if pid == victim)
+    assert re.search(rf"attempt 1  on {died}, .*was lost", shown)
+
+
 def test_it_can_be_interrupted(demo: typing.Callable[..., subprocess.Popen[str]]) -> None:
     process = demo()
     assert process.stdout is not None
@@ -100,4 +122,4 @@ def test_it_can_be_interrupted(demo: typing.Callable[..., subprocess.Popen[str]]
 
 def test_make_says_what_it_can_do() -> None:
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
-    assert re.findall(r"make (demo\S*)", done.stdout) == ["demo", "demo-zk"]
+    assert re.findall(r"make (demo\S*)", done.stdout) == ["demo", "demo-zk", "demo-tasks"]

@@ -12,7 +12,8 @@ import typing
 
 from rpcgen.cli.console import Console
 from rpcgen.cli.registries import printable
-from rpcgen.cli.table import age
+from rpcgen.cli.table import WIDTH, age
+from rpcgen.cli.task_table import members, worker_table
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.tasks.inspection import Counts, WorkerInfo
@@ -111,8 +112,6 @@ def bar(counts: Counts, rate: float) -> str:
 
 
 def _screen(url: str, counts: Counts, workers: list[WorkerInfo], pace: Pace, problem: str) -> list[str]:
-    from rpcgen.cli.task_table import worker_table
-
     lines = [f"{url}; Ctrl-C ends", f"ZooKeeper is away: {printable(problem)}" if problem else ""]
     lines += [bar(counts, pace.rate), _numbers(counts), ""]
     if workers:
@@ -133,9 +132,7 @@ def _numbers(counts: Counts) -> str:
 def _line(counts: Counts, *, as_json: bool) -> str:
     if not as_json:
         return _numbers(counts)
-    import msgspec
-
-    return json.dumps({"event": "changed", **msgspec.to_builtins(counts)})
+    return json.dumps({"event": "changed", **members(counts), "master": _master_members(counts)})
 
 
 def _trouble(problem: str, *, as_json: bool) -> str:
@@ -145,10 +142,17 @@ def _trouble(problem: str, *, as_json: bool) -> str:
 
 
 def _master(counts: Counts) -> str:
-    """Gives what a master says of itself, which another kind says in its own way."""
+    said = _master_members(counts)
+    text = f"{said['host']}, pid {said['pid']}" if said and {"host", "pid"} <= said.keys() else counts.master
+    return printable(text, WIDTH)
+
+
+def _master_members(counts: Counts) -> dict[str, object] | None:
+    """Gives what a master says of itself; one of another kind may say anything. None: there is none."""
+    if not counts.master:
+        return None
     try:
         said = json.loads(counts.master)
-        text = f"{said['host']}, pid {said['pid']}"
-    except (ValueError, TypeError, KeyError):
-        text = counts.master
-    return printable(text, 60)
+    except ValueError:
+        said = None
+    return said if isinstance(said, dict) else {"said": counts.master}

@@ -12,7 +12,8 @@ from rpcgen.cli.table import WIDTH, age, aligned
 from rpcgen.runtime.tasks.inspection import GONE as GONE, WAITING
 
 if typing.TYPE_CHECKING:
-    from rpcgen.runtime.tasks.inspection import TaskInfo, WorkerInfo
+    from rpcgen.runtime.tasks.envelopes import Attempt
+    from rpcgen.runtime.tasks.inspection import Counts, TaskInfo, WorkerInfo
 
 _UNIQUE = re.compile(r"(-[0-9a-f]{8})[0-9a-f]{24}$")
 
@@ -106,11 +107,11 @@ def details(task: TaskInfo, now: float) -> str:
     return "\n".join(aligned([[name, printable(text)] for name, text in words], [False, False]))
 
 
-def members(task: TaskInfo) -> dict[str, object]:
-    """Gives a task for JSON: all that it says."""
-    import msgspec
-
-    found: dict[str, object] = msgspec.to_builtins(task)
+def members(said: TaskInfo | Attempt | Counts) -> dict[str, object]:
+    """Gives it for JSON: all that it says."""
+    found = {name: getattr(said, name) for name in said.__struct_fields__}
+    if "history" in found:
+        found["history"] = [members(attempt) for attempt in found["history"]]
     return found
 
 

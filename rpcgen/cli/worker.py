@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import typing
 
 from rpcgen.cli.arguments import COMMON, Parser
@@ -90,7 +91,10 @@ def run(words: typing.Sequence[str]) -> int:
         worker.wait(None)
         count = sum(len(stub.protocols) for stub in stubs)
         methods = "1 method" if count == 1 else f"{count} methods"
-        console.find(f"worker {worker.name} at {worker.url}: {methods}, {arguments.concurrency} at once")
+        console.find(
+            f"worker {worker.name} at {worker.url}: process {os.getpid()}, {methods}, "
+            f"{arguments.concurrency} at once"
+        )
         worker.serve()
 
     return run_until_signal(serve, lambda: worker.close(arguments.grace), console)

@@ -12,7 +12,7 @@ from rpcgen.codegen import generate
 from rpcgen.compiler import compile_file, model
 
 ROOT = pathlib.Path(__file__).parents[2]
-NAMES = {"common", "features", "fleet", "service", "shop"}
+NAMES = {"common", "features", "fleet", "jobs", "service", "shop"}
 
 
 def compiled(name: str) -> model.Module:

@@ -33,7 +33,7 @@ def test_the_translation_is_that_of_the_templates() -> None:
     assert translate.KEPT.read_text(encoding="utf-8") == translate.translate()
 
 
-@pytest.mark.parametrize("name", ["common", "features", "fleet", "service", "shop"])
+@pytest.mark.parametrize("name", ["common", "features", "fleet", "jobs", "service", "shop"])
 def test_jinja_gives_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = compile_file(ROOT / "idl" / f"{name}.idl")
     assert compiled.module is not None
