@@ -49,7 +49,7 @@ FLOORS = [
         for name in (
             "dispatch",
             "stubs",
-            "awaited",
+            "beside",
             "handlers",
             "contexts",
             "interceptors",
@@ -235,6 +235,12 @@ def test_public_names_are_the_same_for_type_checkers() -> None:
         for alias in node.names
     }
     assert typed == set(rpcgen.runtime.__dir__())
+
+
+def test_no_module_has_the_name_of_what_a_package_offers() -> None:
+    """Importing it would put the module in the name's place, once somebody does."""
+    inside = {name.rpartition(".")[2] for name in MODULES if name.rpartition(".")[0] == "rpcgen.runtime"}
+    assert inside & set(rpcgen.runtime.__dir__()) == set()
 
 
 def test_an_unknown_public_name_is_an_attribute_error() -> None:

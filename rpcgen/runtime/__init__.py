@@ -23,7 +23,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.aio.server import (
         AsyncServer as AsyncServer,
     )
-    from rpcgen.runtime.awaited import (
+    from rpcgen.runtime.beside import (
         awaited as awaited,
     )
     from rpcgen.runtime.contexts import (
@@ -259,7 +259,7 @@ _HOMES = {
     "aio.channel": ("AsyncChannel",),
     "aio.options": ("AsyncChannelOptions", "AsyncServerOptions"),
     "aio.server": ("AsyncServer",),
-    "awaited": ("awaited",),
+    "beside": ("awaited",),
     "contexts": ("Context", "context"),
     "handlers": ("inline",),
     "interceptors": ("Call", "Interceptor", "Refused"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import typing
 
-from rpcgen.runtime.awaited import Beside, with_code
+from rpcgen.runtime.beside import Beside, with_code
 from rpcgen.runtime.stubs import warn_deprecated
 
 if typing.TYPE_CHECKING:
