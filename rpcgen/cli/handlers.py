@@ -90,7 +90,7 @@ def _stub(text: str) -> type[ServerStub]:
     raise CommandError(
         f"--stub {text}: the module {name}{where} has no {wanted or 'ServerStub'}",
         help=(wanted and did_you_mean(wanted, there))
-        or f"name one of its services': {' or '.join(f'--stub {name}:{key}' for key in sorted(there))}",
+        or f"name one of its services: {' or '.join(f'--stub {name}:{key}' for key in sorted(there))}",
     )
 
 

@@ -43,11 +43,12 @@ def run(words: typing.Sequence[str]) -> int:
     arguments = parser().read(words)
     console = Console(arguments.color)
     url = check(arguments.url)
-    log_to_standard_error()
     with explained():
         from rpcgen.runtime.tasks.master import Master
 
         master = Master(url, keep_foreign=arguments.keep_foreign)
+
+    log_to_standard_error()
 
     def serve() -> None:
         master.start()

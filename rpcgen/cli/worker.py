@@ -66,7 +66,6 @@ def run(words: typing.Sequence[str]) -> int:
         )
     if not 0 <= arguments.grace < float("inf"):
         raise CommandError(f"--grace: {arguments.grace} is no number of seconds", help="one is 0 or more")
-    log_to_standard_error()
 
     from rpcgen.cli.handlers import bound
 
@@ -85,6 +84,8 @@ def run(words: typing.Sequence[str]) -> int:
             )
         except TypeError as error:
             raise CommandError(str(error)) from error
+
+    log_to_standard_error()
 
     def serve() -> None:
         worker.start()
