@@ -36,7 +36,7 @@ REMEMBERED = 20
 MICROS = 1_000_000
 
 
-class Header(Struct, kw_only=True):
+class Header(Struct):
     """What a task of ours says before its call.
 
     Args:
@@ -68,7 +68,7 @@ class Header(Struct, kw_only=True):
     )
 
 
-class Ending(Struct, kw_only=True):
+class Ending(Struct):
     """What a result says before its reply.
 
     Args:
@@ -91,7 +91,7 @@ class Ending(Struct, kw_only=True):
     )
 
 
-class Assigned(Struct, kw_only=True):
+class Assigned(Struct):
     """What an assignment of ours says; the task itself may follow.
 
     Args:

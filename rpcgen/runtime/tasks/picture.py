@@ -93,7 +93,7 @@ class Picture:
             record.is_tried = name in tried
             if name in at:
                 record.worker = at[name].name
-                self._unread.append(name)
+                self._unread.appendleft(name)  # its worker may be gone
             elif name in ended:
                 self._known.move(record, Stage.ENDED)
                 self._ended_unread.append(name)

@@ -57,7 +57,7 @@ def test_other_bytes_are_somebody_else_s_and_no_error(
 
 
 def test_newer_members_of_a_header_are_skipped() -> None:
-    class Newer(Header, kw_only=True):
+    class Newer(Header):
         extra: str = ""
         __rpc_fields__ = (*Header.__rpc_fields__, Field(9, "extra", rpc.STRING, default=""))
 
