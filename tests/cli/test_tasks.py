@@ -285,10 +285,8 @@ def test_a_registry_of_another_kind_in_the_environment(
 # --watch
 
 
-def counts(**changes: typing.Any) -> Counts:
-    return Counts(
-        **{"waiting": 0, "running": 0, "ended": 0, "workers": 0, "concurrency": 0, "master": ""} | changes
-    )
+def counts(*, waiting: int = 0, running: int = 0, ended: int = 0) -> Counts:
+    return Counts(waiting=waiting, running=running, ended=ended, workers=0, concurrency=0, master="")
 
 
 def test_changes_are_lines(queue: rpc.TaskQueue, running: typing.Callable[..., Running]) -> None:
