@@ -17,7 +17,7 @@ BIN := .venv/bin/python
 TEST := HYPOTHESIS_PROFILE=$(PROFILE) $(BIN) -m pytest -n $(WORKERS) --dist loadgroup
 COVERED := rpcgen/compiler rpcgen/runtime/wire
 
-.PHONY: help fuzz sanitize hammer setup demo demo-zk demo-tasks test suite zookeeper check soak coverage bench peers generate format lock dist clean
+.PHONY: help fuzz sanitize hammer setup demo demo-zk demo-tasks test suite zookeeper check soak soak-tasks coverage bench peers generate format lock dist clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,7 +61,12 @@ SECONDS ?= 600
 SEED ?= $(shell date +%s)
 soak: setup zookeeper ## let servers, registries and links fail at random: make soak SECONDS=600 SEED=1
 	@echo "seed $(SEED), $(SECONDS) s on each registry"
-	SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) $(BIN) -m pytest tests/soak -n 0
+	SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) $(BIN) -m pytest tests/soak/test_discovery.py -n 0
+
+TASKS ?= 10000
+soak-tasks: setup zookeeper ## let workers, masters and ZooKeeper fail while tasks run: make soak-tasks TASKS=10000 SEED=1
+	@echo "seed $(SEED), $(TASKS) tasks"
+	SOAK_TASKS=$(TASKS) SOAK_SEED=$(SEED) $(BIN) -m pytest tests/soak/test_tasks.py -n 0 -s
 
 TARGET ?= server_session
 # Separate from soak's: a variable that is given holds for whatever is made.

@@ -24,7 +24,7 @@ from tests.support.proxy import Proxy
 SERVERS = 4
 CALLERS = 8
 IN_TROUBLE = 2
-"""Servers that may be in trouble at once."""
+"""Servers that may be in trouble at once, if nobody says otherwise."""
 
 CALL_TIME = 2.0
 """Seconds that a call may take."""
@@ -179,10 +179,12 @@ class Mischief:
     Args:
         troubles: What can happen.
         seed: Of the plan.
+        at_once: Servers that may be in trouble at once.
     """
 
-    def __init__(self, troubles: list[Trouble], seed: int) -> None:
+    def __init__(self, troubles: list[Trouble], seed: int, at_once: int = IN_TROUBLE) -> None:
         self.happened: list[str] = []
+        self._at_once = at_once
         self._random = random.Random(seed)
         self._troubles = troubles
         self._running: list[tuple[float, Trouble, Heal]] = []
@@ -205,11 +207,15 @@ class Mischief:
             trouble
             for trouble in self._troubles
             if trouble.server not in befallen
-            and (trouble.server is None or len(befallen - {None}) < IN_TROUBLE)
+            and (trouble.server is None or len(befallen - {None}) < self._at_once)
         ]
         if not open_to:
             return
-        trouble = self._random.choice(open_to)
+        self.begin(self._random.choice(open_to), now)
+
+    def begin(self, trouble: Trouble, now: float | None = None) -> None:
+        """Lets one begin; ``play`` heals it."""
+        now = time.monotonic() if now is None else now
         self.happened.append(trouble.name)
         heal = trouble.begin()
         self._running.append((now + self._random.uniform(*trouble.seconds), trouble, heal))
