@@ -65,12 +65,10 @@ class Member(Process):
         super().__init__()
         self.role = role
         self._arguments = (role, url, str(folder))
-        self._holds = (0, 0)
 
     def start(self) -> None:
-        """Starts it; returns once it has begun."""
+        """Starts it; it may die before it has begun."""
         self._spawn("tests.soak.queued", *self._arguments)
-        self._line()
 
     def holds(self) -> tuple[int, int]:
         """How many threads and descriptors it has now."""
@@ -313,7 +311,6 @@ def main(role: str, url: str, folder: str) -> None:
         note_accepted(path / f"{os.getpid()}.accepted")
         member = rpc.Worker(url, ServerStub(Handlers(path / f"{os.getpid()}.ran")), concurrency=4)
     with member:
-        print("begun", flush=True)
         signal.sigwait({signal.SIGTERM})
 
 

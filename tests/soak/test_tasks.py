@@ -39,7 +39,7 @@ __all__ = ["no_leaks"]
 
 TASKS = int(os.environ.get("SOAK_TASKS", "400"))
 SEED = int(os.environ.get("SOAK_SEED", "1"))
-A_SECOND = 40
+A_SECOND = 25
 """Tasks that are queued in a second: the failures are what is tested, not the speed."""
 
 SESSION = 1.5
@@ -91,7 +91,12 @@ def leader_dies(ensemble: Ensemble) -> Trouble:
     def die() -> typing.Callable[[], None]:
         with contextlib.suppress(StopIteration):  # nobody leads at the moment
             ensemble.leader.kill()
-        return ensemble.start
+
+        def heal() -> None:
+            for node in ensemble.nodes:
+                node.start(wait=False)
+
+        return heal
 
     return Trouble("the leader of ZooKeeper dies", None, die, (0.5, 3.0))
 
