@@ -40,8 +40,8 @@ _log = logging.getLogger("rpcgen")
 LIMIT = 256
 """Tasks that a round reads, assigns and removes at most."""
 
-SHARE = 0.1
-"""Of the time that may be spent listing the queue."""
+BUSY, IDLE = 0.1, 0.5
+"""Of the time that may be spent listing the queue, where every worker has its fill, and where not."""
 
 CHEAP = 0.002
 """Seconds that a list may take before that is minded."""
@@ -96,7 +96,8 @@ class Leading:
         self._new_workers: list[str] = []
         """Nodes of workers to be read."""
         self._is_begun = False
-        self._list_at = 0.0
+        self._listed = (0.0, 0.0)
+        """When the queue was last listed, and how long that took."""
         self._check_at = 0.0
 
     def turn(self, session: Asker) -> float:
@@ -114,7 +115,7 @@ class Leading:
         now, due = self._clock(), self.picture.due()
         wait = self._check_at - time.monotonic()
         if "tasks" in self._dirty:
-            wait = min(wait, self._list_at - time.monotonic())
+            wait = min(wait, self._list_at() - time.monotonic())
         if due is not None:
             wait = min(wait, due - now)
         return max(0.0, wait)
@@ -282,14 +283,13 @@ class Leading:
         """Lists the queue, not too often, and all else that has changed."""
         layout, picture = self._layout, self.picture
         read = False
-        if "tasks" in self._dirty and time.monotonic() >= self._list_at:
+        if "tasks" in self._dirty and time.monotonic() >= self._list_at():
             self._dirty.discard("tasks")
             begun = time.monotonic()
             (listed,) = session.gather([Children(layout.tasks, self._watcher("tasks"))])
             picture.tasks_listed(names.tasks(listed or ()))
             now = time.monotonic()
-            cost = now - begun
-            self._list_at = now + max(0.0, cost - CHEAP) * (1 / SHARE - 1)
+            self._listed = (now, now - begun)
             read = True
         if "history" in self._dirty and "tasks" not in self._dirty:
             self._dirty.discard("history")
@@ -309,6 +309,12 @@ class Leading:
             self._desks.update(picture.desks_listed(desks or ()))
             read = True
         return read
+
+    def _list_at(self) -> float:
+        """When the queue may be listed again."""
+        at, cost = self._listed
+        share = IDLE if self.picture.has_room else BUSY
+        return at + max(0.0, cost - CHEAP) * (1 / share - 1)
 
     def _read_workers(self, session: Asker) -> bool:
         nodes, self._new_workers = self._new_workers, []

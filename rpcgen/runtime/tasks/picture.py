@@ -345,6 +345,11 @@ class Picture:
         return set(names) - self._known.records.keys()
 
     @property
+    def has_room(self) -> bool:
+        """Whether some worker could have more: what it could have is not known yet."""
+        return any(desk.free > 0 for desk in self._known.desks.values())
+
+    @property
     def desk_names(self) -> set[str]:
         """Under which assignments stand, or may."""
         return set(self._known.desks)

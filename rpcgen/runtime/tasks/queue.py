@@ -94,7 +94,7 @@ class TaskQueue(Station):
         timeout: float | None = None,
         *,
         key: str | None = None,
-        priority: int = 0,
+        priority: int | None = None,
         delay: float = 0.0,
         attempts: int | None = None,
         keep: float | None = None,
@@ -106,9 +106,9 @@ class TaskQueue(Station):
             args: Its arguments; ``rpc.DEFAULT`` leaves one out.
             timeout: Seconds that an attempt may take; None: as the IDL's ``@timeout`` says.
             key: The same call with the same key is queued once, as long as its task is kept. None: each time.
-            priority: Higher ones go first; of one priority, the oldest.
+            priority: Higher ones go first; of one priority, the oldest. None: as the IDL's ``@priority`` says, else 0.
             delay: Seconds before which it is not begun.
-            attempts: How often it is tried at most; None: as the IDL says, 3 times without.
+            attempts: How often it is tried at most; None: as the IDL's ``@attempts`` says, else 3 times.
             keep: Seconds that it and its result stay after its end; None: an hour.
 
         Raises:
@@ -306,13 +306,14 @@ def _header(
     protocol: type[MessageProtocol[typing.Any]],
     message: bytes,
     timeout: float | None,
-    priority: int,
+    priority: int | None,
     delay: float,
     attempts: int | None,
     keep: float | None,
 ) -> Header:
-    # Older compilers know nothing of attempts.
-    attempts = attempts or getattr(protocol, "attempts", None) or ATTEMPTS
+    if attempts is None:
+        attempts = protocol.attempts or ATTEMPTS
+    priority = protocol.priority if priority is None else priority
     timeout = protocol.timeout if timeout is None else timeout
     keep = KEEP if keep is None else keep
     if not -(2**31) <= priority < 2**31 or attempts < 1:

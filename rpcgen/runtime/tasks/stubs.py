@@ -23,7 +23,7 @@ class TaskOptions(typing.TypedDict, total=False):
 
     timeout: float | None
     key: str | None
-    priority: int
+    priority: int | None
     delay: float
     attempts: int | None
     keep: float | None
