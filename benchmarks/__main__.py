@@ -35,6 +35,7 @@ NAMES = [
         "slow_senders",
         "registry",
         "zookeeper",
+        "tasks",
     )
     if (HERE / f"{name}.py").is_file()
 ]
