@@ -103,6 +103,13 @@ class Handlers(services.Handlers):
         return number
 
 
+class Tasks(Handlers):
+    """The same, with coroutine functions among them."""
+
+    async def much(self, size: int) -> bytes:  # type: ignore[override]
+        return bytes(size)
+
+
 KINDS = ("ThreadServer", "ProcessServer", "AsyncServer")
 
 
@@ -110,7 +117,7 @@ class Target(Process):
     """A server of one kind, and what it says.
 
     Args:
-        kind: Of ``KINDS``.
+        kind: Of ``KINDS``, or ``AsyncServer of tasks``.
         limits: Other than the usual ones.
         codec: ``"c"`` or ``"python"``; None: as this process.
         **options: Of the server; as JSON can say them.
@@ -228,8 +235,8 @@ def main(kind: str, limits: str, options: str) -> None:
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
     chosen: typing.Any = {"limits": rpc.Limits(**json.loads(limits)), "backlog": 4096} | json.loads(options)
-    stub = ServerStub(Handlers())
-    if kind == "AsyncServer":
+    stub = ServerStub(Tasks() if kind == "AsyncServer of tasks" else Handlers())
+    if kind.startswith("AsyncServer"):
         asyncio.run(_serve_async(stub, chosen))
         return
     server: rpc.ThreadServer | rpc.ProcessServer

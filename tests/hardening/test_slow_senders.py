@@ -80,6 +80,21 @@ def _send_one(sock: socket.socket) -> bool:
     return False
 
 
+@pytest.mark.parametrize("data", [b"", PREFACE], ids=["nothing", "preface"])
+def test_who_does_not_begin_is_let_go_long_before_who_is_idle(target: Target, data: bytes) -> None:
+    with contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(raw.connection(target.port)) for _ in range(20)]
+        idle = stack.enter_context(raw.connection(target.port))
+        idle.sendall(raw.CALL)
+        assert raw.exactly(idle, 5) == raw.RETURNED
+        for sock in socks:
+            sock.sendall(data)
+        for sock in socks:
+            raw.to_the_end(sock)
+        idle.sendall(raw.CALL)
+        assert raw.exactly(idle, 5) == raw.RETURNED
+
+
 @pytest.mark.parametrize("way", ["plain", "framed"])
 def test_who_takes_nothing_is_let_go(target: Target, way: str) -> None:
     with contextlib.ExitStack() as stack:

@@ -8,6 +8,7 @@ the calls that run, and the transport's own high-water mark.
 from __future__ import annotations
 
 import asyncio
+import collections
 import logging
 import socket
 import typing
@@ -46,8 +47,12 @@ class Connection(asyncio.Protocol):
         self.serving = serving
         self.since = monotonic()
         """When it was last used."""
-        self._stuck_since: float | None = None
+        self.stuck_since: float | None = None
         """Since when the client does not take replies."""
+        self.ready = 0
+        """Bytes of replies that threads have made and that are not here yet."""
+        self._held: collections.deque[asyncio.Future[None]] = collections.deque()
+        """Tasks that begin when it does again."""
         self._is_paused = False
         self._resumed = 0.0
         """Since when it receives again: the client cannot help what was before that."""
@@ -97,7 +102,7 @@ class Connection(asyncio.Protocol):
     def overdue(self, now: float) -> str | None:
         """Gives why the connection's time is up; empty if it was merely idle, None if it goes on."""
         limits = self.serving.limits
-        if self._stuck_since is not None and now - self._stuck_since > limits.receive_time:
+        if self.stuck_since is not None and now - self.stuck_since > limits.receive_time:
             return f"it took over {limits.receive_time:g} s to take a reply"
         begun = self.begun()
         if (
@@ -121,12 +126,33 @@ class Connection(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
-        self._stuck_since = monotonic()
+        self.stuck_since = monotonic()
         self.pause()
 
     def resume_writing(self) -> None:
-        self._stuck_since = None
+        self._let_on()
         self.serving.loop.call_soon(self.go_on)
+
+    async def taking(self) -> None:
+        """Waits until the client takes its replies, or is gone."""
+        while self.stuck_since is not None:
+            held = self.serving.loop.create_future()
+            self._held.append(held)
+            try:
+                await held
+            finally:
+                # One after the other: the reply of the first may be as much as the client takes.
+                if self.stuck_since is None:
+                    self._let_on()
+
+    def _let_on(self) -> None:
+        """The client takes its replies, or is gone: lets the first task begin that waits for that."""
+        self.stuck_since = None
+        while self._held:
+            held = self._held.popleft()
+            if not held.done():
+                held.set_result(None)
+                break
 
     def go_on(self) -> None:
         """Starts calls that wait, and receives more, where that is possible now."""

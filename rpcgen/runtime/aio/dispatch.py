@@ -65,9 +65,20 @@ class Method:
         quick: Does all of it where the call came, from the arguments' block to the reply; None: it takes more.
         replies: What the handler came to, once nothing is to be awaited any more.
         limits: Of arguments and results.
+        takes_thread: A call of it takes a thread, perhaps from inside of a task.
     """
 
-    __slots__ = ("_codec", "_limits", "handler", "how", "is_oneway", "name", "quick", "replies")
+    __slots__ = (
+        "_codec",
+        "_limits",
+        "handler",
+        "how",
+        "is_oneway",
+        "name",
+        "quick",
+        "replies",
+        "takes_thread",
+    )
 
     def __init__(
         self,
@@ -77,6 +88,8 @@ class Method:
         quick: Answer | None,
         replies: Replies,
         limits: Limits,
+        *,
+        takes_thread: bool,
     ) -> None:
         self.name = protocol.name
         self.handler = handler
@@ -84,6 +97,7 @@ class Method:
         self.quick: Quick | None = quick
         self.is_oneway = protocol.oneway
         self.replies = replies
+        self.takes_thread = takes_thread
         self._codec = protocol.codec()
         self._limits = limits
 
@@ -141,18 +155,20 @@ class AsyncDispatcher(Dispatcher):
 
     def _method(self, protocol: Protocol, handler: Handler, interceptors: tuple[Interceptor, ...]) -> Method:
         how = self._how(protocol, handler)
+        takes_thread = how is How.THREAD
         if not interceptors or protocol is Health:
             quick = self.answers.get(protocol.name) if how is How.INLINE else None
-            return Method(protocol, handler, how, quick, Replies(protocol, self._limits), self._limits)
+            replies = Replies(protocol, self._limits)
+            return Method(protocol, handler, how, quick, replies, self._limits, takes_thread=takes_thread)
 
         # Interceptors may have to wait: they run in a task, whichever way their method does.
         async def proceed(*args: object) -> object:
-            value = (await self.in_thread(handler, args)) if how is How.THREAD else handler(*args)
+            value = (await self.in_thread(handler, args)) if takes_thread else handler(*args)
             return (await value) if inspect.isawaitable(value) else value
 
         inside = intercepted(protocol, proceed, interceptors)
         replies = Replies(protocol, self._limits, is_intercepted=True)
-        return Method(protocol, inside, How.TASK, None, replies, self._limits)
+        return Method(protocol, inside, How.TASK, None, replies, self._limits, takes_thread=takes_thread)
 
     def _check(self, stub: ServerStub) -> None:
         pass  # coroutine functions are welcome

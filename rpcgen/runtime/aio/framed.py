@@ -15,7 +15,7 @@ from time import monotonic
 from rpcgen.runtime.aio.connection import Connection
 from rpcgen.runtime.aio.dispatch import How
 from rpcgen.runtime.aio.filling import Filling
-from rpcgen.runtime.aio.running import Call, called
+from rpcgen.runtime.aio.running import MUCH, Call, called
 from rpcgen.runtime.errors import EncodeError, FaultCode
 from rpcgen.runtime.wire.events import CALL, CANCEL, ENDED, GOAWAY, HELLO
 from rpcgen.runtime.wire.server import ServerSession
@@ -28,8 +28,8 @@ if typing.TYPE_CHECKING:
 
 _log = logging.getLogger("rpcgen")
 
-_MUCH = 256 * 1024
-"""Bytes of replies after which they are sent before another call is answered."""
+_KEPT = 256 * 1024
+"""Bytes of calls that wait for a thread, after which calls behind them wait, too."""
 
 _PIECE = 16 * 1024
 """Bytes that are looked at before another look at whether calls must wait: as events they take 20 times as much."""
@@ -46,11 +46,17 @@ class FramedConnection(Connection):
     def __init__(self, serving: Serving) -> None:
         super().__init__(serving)
         self.session = ServerSession(serving.terms)
+        self._opened = self.since
         self._calls: dict[int, Call] = {}
         """That run, by id; those that want no reply are under negative numbers."""
         self._unasked = 0
         self._waiting: collections.deque[Event] = collections.deque()
         """Events behind a call that cannot be started yet, it included."""
+        self._queued: collections.deque[tuple[Call, int]] = collections.deque()
+        """Calls that wait for their turn in a thread, with the bytes of their arguments."""
+        self._kept = 0
+        """Bytes of those."""
+        self._in_threads = 0
         self._made = 0
         """Bytes of replies since the last flush."""
         self._is_due = False
@@ -77,7 +83,7 @@ class FramedConnection(Connection):
     def _read_on(self) -> None:
         """Takes what one receive has brought, in pieces, until a call must wait."""
         now = monotonic()
-        while self._unread and not (self._waiting or self._stuck_since is not None or self._is_parted):
+        while self._unread and not (self._waiting or self.stuck_since is not None or self._is_parted):
             piece, self._unread = self._unread[:_PIECE], self._unread[_PIECE:]
             self.heed(self.session.receive(bytes(piece), now), now)
         if self._is_parted:
@@ -105,9 +111,12 @@ class FramedConnection(Connection):
         self._unread = _NOTHING
         self.session.end()
         self._cancel_calls()
+        self._let_on()
         for event in left:
             if event[0] == CALL and event[6]:
                 self._start(event)  # nobody was to wait for it anyway
+        while self._queued:  # those that nobody waits for end without a thread's doing anything
+            self.serving.runner.begin(self._queued.popleft()[0])
         self.serving.left(self)
 
     def _cancel_calls(self) -> None:
@@ -139,9 +148,13 @@ class FramedConnection(Connection):
 
     def _must_wait(self) -> bool:
         """Whether no call can be started now; sends what there is first, if that is much."""
-        if self._made >= _MUCH:
+        if self._made >= MUCH:
             self._flush()
-        return self._stuck_since is not None or len(self._calls) >= self.serving.connection_calls
+        return (
+            self.stuck_since is not None
+            or self._kept >= _KEPT
+            or len(self._calls) >= self.serving.connection_calls
+        )
 
     def _heed_rare(self, event: Event) -> None:
         if event[0] == HELLO:
@@ -167,6 +180,7 @@ class FramedConnection(Connection):
         """Starts calls that wait, as far as that is possible now."""
         if self._is_parted or self.transport.is_closing():
             return
+        self._hand_over()
         self.enter()
         waiting = self._waiting
         while waiting and not (waiting[0][0] == CALL and self._must_wait()):
@@ -178,7 +192,7 @@ class FramedConnection(Connection):
         self._flush()
         if self._unread:
             self._read_on()
-        if not (waiting or self._unread or self._stuck_since is not None):
+        if not (waiting or self._unread or self.stuck_since is not None):
             self.receive_again()
 
     # Calls
@@ -207,11 +221,11 @@ class FramedConnection(Connection):
         _, call_id, _, deadline, block, metadata, no_reply = event
         if deadline is not None and deadline <= monotonic():
             problem = "the time was up before the call was started"
-            self._refuse(call_id, no_reply, FaultCode.DEADLINE_EXCEEDED, problem)
+            self._refuse(event, FaultCode.DEADLINE_EXCEEDED, problem)
             return
         if method.how is not How.INLINE and self.serving.runner.is_full:
             problem = "the server is busy; the call was not started"
-            self._refuse(call_id, no_reply, FaultCode.UNAVAILABLE, problem)
+            self._refuse(event, FaultCode.UNAVAILABLE, problem)
             return
         context = self.make_context(metadata, deadline)
         if method.quick is not None:
@@ -229,7 +243,41 @@ class FramedConnection(Connection):
         if method.how is How.INLINE:
             self._heed_result(call_id, called(context, method.call, args), method, context, no_reply)
         else:
-            self.serving.runner.start(self._call(call_id, method, context, no_reply), args)
+            call = self._call(call_id, method, context, no_reply)
+            self.serving.runner.take(call, args)
+            if method.takes_thread:
+                self._queued.append((call, len(block)))
+                self._kept += len(block)
+                self._hand_over()
+            else:
+                self.serving.runner.begin(call)
+
+    def _hand_over(self) -> None:
+        """Gives calls to threads: no more than there are, and none while the client does not take replies."""
+        runner = self.serving.runner
+        while self._queued and self._in_threads < runner.max_workers and self.stuck_since is None:
+            call, size = self._queued.popleft()
+            self._kept -= size
+            self._in_threads += 1
+            call.has_thread = True
+            runner.begin(call)
+
+    def postponed(self, call: Call) -> None:
+        self._count_out(call)
+        if self.session.is_closed:
+            self.serving.runner.begin(call)
+        else:
+            self._queued.appendleft((call, 0))
+            self.go_on_soon()
+
+    def left_thread(self, call: Call) -> None:
+        self._count_out(call)
+        self.go_on_soon()
+
+    def _count_out(self, call: Call) -> None:
+        if call.has_thread:
+            call.has_thread = False
+            self._in_threads -= 1
 
     def _heed_result(
         self, call_id: int, reply: Reply, method: Method, context: Context, no_reply: bool
@@ -247,18 +295,28 @@ class FramedConnection(Connection):
         made = self._calls[call_id] = Call(self, call_id, method, context, not no_reply)
         return made
 
-    def _refuse(self, call_id: int, no_reply: bool, code: FaultCode, problem: str) -> None:
-        if not no_reply:
-            self.session.send_fault(call_id, code, problem)
+    def _refuse(self, event: CallReceived, code: FaultCode, problem: str) -> None:
+        if event[6]:
+            self.serving.say_not_run(event[2], self.peer, problem)
+        else:
+            self.session.send_fault(event[1], code, problem)
 
     def answer(self, call: Call, reply: bytes) -> None:
+        if (
+            self.stuck_since is not None
+            and self.transport.get_write_buffer_size() > self.serving.limits.unsent
+        ):
+            self._give_up()
         if call.context.reply is None:
             self._send(call.number, reply)
         else:
             self._send_with(call.number, reply, call.method, call.context)
+        if self._made >= MUCH:
+            self._flush()
 
     def ended(self, call: Call) -> None:
         self._calls.pop(call.number, None)
+        self._count_out(call)
         if not self._calls:
             self._end_turn()  # there is nothing that its reply could be joined with
         else:
@@ -323,7 +381,7 @@ class FramedConnection(Connection):
         self.part(_LINGER)
 
     def dismiss(self, problem: str) -> None:
-        if problem and self._stuck_since is None:
+        if problem and self.stuck_since is None:
             for event in self.session.refuse(FaultCode.BAD_REQUEST, problem):
                 self._heed_rare(event)
         elif problem or self._is_parted:
@@ -331,10 +389,27 @@ class FramedConnection(Connection):
         else:
             self.drain()
 
+    def _give_up(self) -> None:
+        """Closes it, because too much is kept for its client."""
+        if not self.session.is_closed:
+            unsent = self.serving.limits.unsent
+            _log.warning(
+                "closed the connection of %s: it does not take its replies, over %d bytes", self.peer, unsent
+            )
+            self.session.end()
+            self._cancel_calls()
+        self.break_off()
+
     def _part_if_finished(self) -> None:
         """Closes a connection that an end has taken leave of, once nothing is left to do."""
         if self.session.is_finished and not self._calls:
             self.part(_LINGER)
+
+    def overdue(self, now: float) -> str | None:
+        problem, patience = super().overdue(now), self.serving.limits.receive_time
+        if problem is None and self.session.peer is None and now - self._opened > patience:
+            problem = "" if self._is_parted else f"it took over {patience:g} s to say HELLO"
+        return problem
 
     def begun(self) -> float | None:
         return self.session.incomplete_since

@@ -48,6 +48,11 @@ class Opening(Connection):
         else:
             made.data_received(data)
 
+    def overdue(self, now: float) -> str | None:
+        # Who says nothing at all is no client yet: it may stay no longer than a message may take.
+        patience = min(self.serving.limits.receive_time, self.serving.limits.idle_time)
+        return "" if now - self.since > patience else None
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.serving.left(self)
 

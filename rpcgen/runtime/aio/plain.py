@@ -43,7 +43,7 @@ class PlainConnection(Connection):
         if self._is_parted:
             return
         self.since = monotonic()
-        if self._running is not None or self._stuck_since is not None:
+        if self._running is not None or self.stuck_since is not None:
             self._reader.feed(data)
             self.pause()
             return
@@ -53,18 +53,22 @@ class PlainConnection(Connection):
             self._give_up(error)
 
     def eof_received(self) -> bool | None:
-        # A client may end its half and wait for what it has asked for.
         if self._running is None or not self.transport.can_write_eof():
             return None
+        # Nothing tells who leaves from who ends a half and waits: handlers hear of it, replies are sent.
+        if self._running.wants_reply:
+            self._running.must_begin = True
+            self._running.cancel()
         self.pause()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         if exc is not None and not self._is_parted:
             _log.debug("lost the connection of %s: %s", self.peer, exc)
-        if self._running is not None:
+        if self._running is not None and self._running.wants_reply:
             self._running.wants_reply = False
             self._running.cancel()
+        self._let_on()
         self.serving.left(self)
 
     # Calls
@@ -74,7 +78,7 @@ class PlainConnection(Connection):
         self.enter()
         while call is not None:
             self._start(*call)
-            if self._running is not None or self._stuck_since is not None or self._is_parted:
+            if self._running is not None or self.stuck_since is not None or self._is_parted:
                 return
             call = self._reader.next_call() if self._reader.pending else None
         if not self._reader.pending:
@@ -113,7 +117,8 @@ class PlainConnection(Connection):
                 self._run_on(Call(self, 0, method, self.give_context(), False), reply)
             return
         self._running = Call(self, 0, method, self.make_context(None, None), not method.is_oneway)
-        serving.runner.start(self._running, args)
+        serving.runner.take(self._running, args)
+        serving.runner.begin(self._running)
 
     def _run_on(self, call: Call, result: collections.abc.Awaitable[object]) -> None:
         self._running = call
@@ -129,6 +134,12 @@ class PlainConnection(Connection):
         context.reply = None
         _log.debug("dropped a reply's metadata: %s speaks plain messages, which carry none", self.peer)
 
+    def left_thread(self, call: Call) -> None:
+        pass
+
+    def postponed(self, call: Call) -> None:
+        raise AssertionError("no call of it is")
+
     def ended(self, call: Call) -> None:
         self._running = None
         self.since = monotonic()
@@ -140,13 +151,13 @@ class PlainConnection(Connection):
         """Answers what has come meanwhile."""
         if self._is_parted or self.transport.is_closing():
             return
-        if self._running is None and self._stuck_since is None:
+        if self._running is None and self.stuck_since is None:
             try:
                 self._answer(self._reader.next_call())
             except ProtocolError as error:
                 self._give_up(error)
                 return
-        if self._running is None and self._stuck_since is None:
+        if self._running is None and self.stuck_since is None:
             self.receive_again()
 
     def _write(self, reply: bytes) -> None:
@@ -162,7 +173,7 @@ class PlainConnection(Connection):
     def _part_if_quiet(self) -> None:
         if self._running is None and not self._is_parted:
             left = self.since + QUIET - monotonic()
-            if left > 0 and self._stuck_since is None:
+            if left > 0 and self.stuck_since is None:
                 self.serving.loop.call_later(left, self._part_if_quiet)
             else:
                 self.part(QUIET)
@@ -181,7 +192,7 @@ class PlainConnection(Connection):
         self.part(1.0)
 
     def dismiss(self, problem: str) -> None:
-        if self._is_parted or (problem and self._stuck_since is not None):
+        if self._is_parted or (problem and self.stuck_since is not None):
             self.break_off()
         elif problem:
             self._say_last(FaultCode.BAD_REQUEST, problem)

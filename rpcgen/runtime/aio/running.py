@@ -30,6 +30,10 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.aio.dispatch import Method, Reply
 
 
+MUCH = 256 * 1024
+"""Bytes of a connection's replies after which they are sent before another call is started."""
+
+
 def called(context: Context, function: collections.abc.Callable[[_Given], _Result], given: _Given) -> _Result:
     """Calls a plain function with something, as a handler of the call that this is the context of."""
     tokens = current_call.set(context), current_deadline.set(context.deadline)
@@ -43,11 +47,25 @@ def called(context: Context, function: collections.abc.Callable[[_Given], _Resul
 class Answering(typing.Protocol):
     """A connection, as its calls see it."""
 
+    stuck_since: float | None
+    """Since when the client does not take replies; None: it takes them."""
+    ready: int
+    """Bytes of replies that threads have made and that it has not been given yet."""
+
+    async def taking(self) -> None:
+        """Waits until the client takes its replies, or is gone."""
+
     def answer(self, call: Call, reply: bytes) -> None:
         """Takes the reply to a call, to be sent when the turn ends; once a call, unless nobody waits."""
 
     def go_on_soon(self) -> None:
         """Lets the turn that has answered a call end with sending."""
+
+    def left_thread(self, call: Call) -> None:
+        """A call needs no thread any more, but has not ended."""
+
+    def postponed(self, call: Call) -> None:
+        """A call that ``has_thread`` was not started, for too many replies are there: it is to be begun again."""
 
     def ended(self, call: Call) -> None:
         """The handler of a call has ended; told after its reply, once."""
@@ -68,8 +86,11 @@ class Call:
         "args",
         "connection",
         "context",
+        "has_thread",
         "is_begun",
+        "is_postponed",
         "method",
+        "must_begin",
         "number",
         "reply",
         "task",
@@ -88,14 +109,24 @@ class Call:
         self.args: collections.abc.Sequence[object] = ()
         self.reply: Reply = b""
         self.task: asyncio.Task[None] | None = None
+        self.has_thread = False
+        """The connection counts it among those that threads have, and takes it back."""
+        self.is_postponed = False
+        """The thread has not started it."""
+        self.must_begin = False
+        """Though it is cancelled: somebody may wait for it still."""
         self.is_begun = False
         """The task has taken its first step."""
         self.timer: asyncio.TimerHandle | None = None
 
     def work(self) -> None:
         """Calls a plain function, in a thread."""
-        if self.context.cancelled:
+        if self.context.cancelled and not self.must_begin:
             self.reply = encode_fault(FaultCode.CANCELLED, "the call was cancelled before it was started")
+            return
+        # Threads may be ahead of the loop, which alone sees whether the client takes what they make.
+        if self.has_thread and (self.connection.stuck_since is not None or self.connection.ready >= MUCH):
+            self.is_postponed = True
             return
         try:
             self.reply = called(self.context, self.method.call, self.args)
@@ -178,6 +209,7 @@ class Runner:
 
     def __init__(self, max_workers: int, max_calls: int, name: str) -> None:
         self._loop = asyncio.get_running_loop()
+        self.max_workers = max_workers
         self._max_calls = max_calls
         self.calls: set[Call] = set()
         self._errands: set[Errand] = set()
@@ -204,10 +236,13 @@ class Runner:
         """Whether a task is a call's."""
         return task is not None and any(call.task is task for call in self.calls)
 
-    def start(self, call: Call, args: collections.abc.Sequence[object]) -> None:
-        """Starts a call that is not INLINE."""
+    def take(self, call: Call, args: collections.abc.Sequence[object]) -> None:
+        """Takes a call in that is not INLINE: it counts, and its time runs. ``begin`` is to follow."""
         call.args = args
         self._count(call)
+
+    def begin(self, call: Call) -> None:
+        """Gives a call to a task or a thread."""
         if call.method.how is How.TASK:
             call.task = self._loop.create_task(self._run(call, None))
         else:
@@ -243,7 +278,9 @@ class Runner:
             current_deadline.set(context.deadline)
         call.is_begun = True
         try:
-            if context.cancelled:
+            if result is None and call.connection.stuck_since is not None:
+                await call.connection.taking()
+            if context.cancelled and not call.must_begin:
                 raise asyncio.CancelledError
             value = await (method.handler(*call.args) if result is None else result)
         except asyncio.CancelledError as error:
@@ -264,6 +301,8 @@ class Runner:
         with self._lock:
             is_first = not self._done
             self._done.append(item)
+            if isinstance(item, Call) and isinstance(item.reply, bytes):
+                item.connection.ready += len(item.reply)
         if is_first:
             with contextlib.suppress(RuntimeError):  # the loop was closed while the handler ran
                 self._loop.call_soon_threadsafe(self._tell)
@@ -271,13 +310,20 @@ class Runner:
     def _tell(self) -> None:
         with self._lock:
             done, self._done = self._done, []
+            for item in done:
+                if isinstance(item, Call):
+                    item.connection.ready = 0
         for item in done:
             if isinstance(item, Errand):
                 self._errands.discard(item)
                 item.tell()
+            elif item.is_postponed:
+                item.is_postponed = False
+                item.connection.postponed(item)
             elif isinstance(item.reply, bytes):
                 self._end(item, item.reply)
             else:
+                item.connection.left_thread(item)
                 self.await_result(item, item.reply)
 
     def _end(self, call: Call, reply: bytes) -> None:

@@ -27,6 +27,9 @@ if typing.TYPE_CHECKING:
 
 _log = logging.getLogger("rpcgen")
 
+_SILENCE = 60.0
+"""Seconds in which the log does not repeat that calls were not run."""
+
 QUIET = 0.05
 """Seconds without a call after which a draining server ends a plain connection, and again until it closes it."""
 
@@ -79,6 +82,7 @@ class Serving:
         self._empty.set()
         self.closed = asyncio.Event()
         """The server's end, set by it."""
+        self._say_again = 0.0
         shortest = min(limits.receive_time, limits.idle_time)
         self._interval = max(0.01, min(1.0, shortest / 4))
         self._look = self.loop.call_later(self._interval, self._look_around)
@@ -116,6 +120,13 @@ class Serving:
             self._entrance.count()
         if not self._connections:
             self._empty.set()
+
+    def say_not_run(self, name: str, peer: str, problem: str) -> None:
+        """Says in the log, once a minute, that a call was refused whose caller does not hear of it."""
+        now = monotonic()
+        if now >= self._say_again:
+            self._say_again = now + _SILENCE
+            _log.warning("a oneway call of %s from %s: %s (said once a minute)", name, peer, problem)
 
     async def drain(self, grace: float, hurry: asyncio.Event) -> bool:
         """Accepts no more, lets calls end, closes everything; gives whether all ended in time.

@@ -164,6 +164,10 @@ class FramedSender(Connection):
 
     def _send(self, call_id: int, reply: Data, context: Context | None = None) -> None:
         """Gives the session the reply to a call, with the metadata of its context."""
+        if self._unsent and self._made + sum(map(len, self._unsent)) > self.limits.unsent:
+            self.warn(f"it does not take its replies, over {self.limits.unsent} bytes")
+            self._forget()
+            return
         self._made += len(reply)
         metadata = None if context is None else context.reply
         if metadata is not None:
@@ -275,13 +279,20 @@ class FramedSender(Connection):
     def end(self) -> None:
         """Ends the session without a word: the connection is lost."""
         with self._lock:
-            self._is_broken, self._is_busy = True, False
-            self._unsent = []
-            self._take_events(self.session.end())
+            self._forget()
+
+    def _forget(self) -> None:
+        """Has nothing more to say, nor to answer. Under the lock, while the connection is shared."""
+        self._is_broken, self._is_busy = True, False
+        self._unsent = []
+        self._take_events(self.session.end())
 
     def overdue(self) -> str | None:
         if not self._unsent:
             self.began = self.session.incomplete_since
+            if self.began is None and self.session.peer is None:  # HELLO is to come
+                late = monotonic() - self.since > self.limits.receive_time
+                return f"it took over {self.limits.receive_time:g} s to say HELLO" if late else None
         if self._running and self.began is None:
             return None
         return super().overdue()

@@ -93,7 +93,9 @@ class Opening(Connection):
     def overdue(self) -> str | None:
         if self.began is not None:
             return self.late(time.monotonic(), "agree on TLS")
-        return super().overdue()
+        # Who says nothing at all is no client yet: it may stay no longer than a message may take.
+        patience = min(self.limits.receive_time, self.limits.idle_time)
+        return "" if time.monotonic() - self.since > patience else None
 
     def known(self) -> FramedConnection | PlainConnection | Next:
         """Gives the connection that it is; BYTES before its first byte has come, END if that will not."""

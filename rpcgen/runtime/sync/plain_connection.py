@@ -61,6 +61,8 @@ class PlainConnection(Connection):
             stuck = self._send_rest()
             if stuck is not None:
                 return stuck
+            if reader.pending:  # calls that came behind the one whose reply took its time
+                self._call = reader.next_call()
         size = _FIRST_READ
         call, self._call = self._call, None
         while True:

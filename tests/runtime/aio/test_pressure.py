@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections.abc
 import contextlib
+import threading
 import tracemalloc
 import typing
 
@@ -41,6 +42,26 @@ class Big(Handlers):
     def echo(self, data: bytes) -> bytes:
         self.lines.append("echo")
         return bytes(MIB)
+
+
+class Large(Handlers):
+    """Answers ``echo`` with a mebibyte, in a task, when it is let.
+
+    Args:
+        release: Lets it.
+    """
+
+    def __init__(self, release: asyncio.Event) -> None:
+        super().__init__()
+        self._release = release
+
+    async def echo(self, data: bytes) -> bytes:  # type: ignore[override]
+        self.running += 1
+        try:
+            await self._release.wait()
+            return bytes(MIB)
+        finally:
+            self.running -= 1
 
 
 @runs
@@ -179,6 +200,69 @@ async def test_further_calls_of_a_server_are_refused() -> None:
         assert await stub.echo(b"inline") == b"inline"
         handlers.released.set()
         assert await asyncio.gather(*waits) == list(range(5))
+
+
+@runs
+async def test_a_oneway_call_that_is_refused_is_told_of_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    handlers = Handlers()
+    async with served(handlers, max_calls=1) as (stub, _):
+        wait = asyncio.ensure_future(stub.wait(1))
+        await handlers.waiting.wait()
+        await stub.log("first")
+        await stub.log("second")
+        assert await stub.echo(b"inline") == b"inline"
+        handlers.released.set()
+        assert await wait == 1
+    said = [record.getMessage() for record in caplog.records if "oneway" in record.getMessage()]
+    assert len(said) == 1
+    assert said[0].endswith("the server is busy; the call was not started (said once a minute)")
+
+
+@runs
+async def test_calls_beyond_the_threads_hold_up_no_others() -> None:
+    """They wait in the connection's own queue; what needs no thread, and cancelling, goes on."""
+    release, entered = threading.Event(), threading.Semaphore(0)
+
+    def block() -> int:
+        entered.release()
+        release.wait()
+        return 1
+
+    handlers = Handlers(block=block)
+    async with served(handlers, max_workers=2) as (stub, server):
+        calls = [asyncio.ensure_future(stub.run("block")) for _ in range(20)]
+        for _ in range(2):
+            await asyncio.to_thread(entered.acquire)
+        assert await stub.echo(b"inline") == b"inline"
+        waiting = asyncio.ensure_future(stub.wait(1))
+        await handlers.waiting.wait()
+        waiting.cancel()
+        await until(lambda: handlers.cancelled == [1])
+        calls.pop().cancel()
+        assert server._serving is not None
+        release.set()
+        assert await asyncio.gather(*calls) == [1] * 19
+
+
+@runs
+async def test_tasks_that_are_done_at_once_take_no_more_than_may_be_kept(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    release = asyncio.Event()
+    big = Large(release)
+    limits = rpc.Limits(unsent=4 * MIB)
+    async with served(big, limits=limits) as (stub, server), Peer(server.port, room=4096) as peer:
+        for _ in range(200):
+            peer.session.send_call("echo", echo(0))
+        await peer.flush()
+        await until(lambda: big.running == 200)
+        with traced():
+            release.set()
+            await until(lambda: "it does not take its replies, over 4194304 bytes" in caplog.text)
+            assert await stub.divide(1) == 1.0
+            _, most = tracemalloc.get_traced_memory()
+        assert most < 16 * MIB
+        await until(lambda: not big.running)
 
 
 @runs

@@ -153,6 +153,7 @@ def test_a_message_has_its_time(handlers: services.Handlers, caplog: pytest.LogC
         raw.connection(server.port) as slow,
         raw.connection(server.port) as idle,
     ):
+        assert answers(idle)
         slow.sendall(raw.CALL[:7])
         assert raw.to_the_end(slow) == b""
         assert answers(idle)
