@@ -180,10 +180,18 @@ class Mischief:
         troubles: What can happen.
         seed: Of the plan.
         at_once: Servers that may be in trouble at once.
+        pause: The shortest and the longest time from one trouble to the next, in seconds.
     """
 
-    def __init__(self, troubles: list[Trouble], seed: int, at_once: int = IN_TROUBLE) -> None:
+    def __init__(
+        self,
+        troubles: list[Trouble],
+        seed: int,
+        at_once: int = IN_TROUBLE,
+        pause: tuple[float, float] = (0.05, 0.6),
+    ) -> None:
         self.happened: list[str] = []
+        self._pause = pause
         self._at_once = at_once
         self._random = random.Random(seed)
         self._troubles = troubles
@@ -197,7 +205,7 @@ class Mischief:
             while (now := time.monotonic()) < end:
                 self._heal(now)
                 self._begin(now)
-                never.wait(self._random.uniform(0.05, 0.6))
+                never.wait(self._random.uniform(*self._pause))
         finally:
             self._heal(float("inf"))
 
