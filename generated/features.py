@@ -276,6 +276,8 @@ class DirectoryLogProtocol(rpc.MessageProtocol[None]):
     returns = rpc.VOID
     raises = ()
     oneway = True
+    attempts = 5
+    priority = -1
 
 
 class DirectoryGetProtocol(rpc.MessageProtocol[Person | None]):
@@ -472,7 +474,7 @@ class DirectoryClientStub(common.BaseClientStub):
     def log(self, line: str) -> None:
         """oneway void log(1: string line)
 
-        Returns once the server has received the call.
+        Returns once the server has received the call. Queued, it is tried 5 times at most.
 
         Args:
             line: string
@@ -809,6 +811,7 @@ service Directory extends common.Base {
         3: common.Page? page,
         reserved 4: bool
     ) => InvalidOperation, NotFound, common.Busy
+    @attempts(5) @priority(-1)
     oneway void log(1: string line)
     @deprecated("use find")
     Person? get(1: UserId id)

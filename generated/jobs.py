@@ -40,6 +40,7 @@ class RenderProtocol(rpc.MessageProtocol[Rendered]):
     )
     returns = Rendered
     raises = (UnknownFilm,)
+    attempts = 5
 
 
 class Handlers(typing.Protocol):
@@ -63,6 +64,8 @@ class ClientStub(rpc.ClientStub):
 
     def render(self, film: str, frames: int = 30) -> Rendered:
         """Renders a film, a tenth of a second a frame. If a worker dies at it, another begins anew.
+
+        Queued, it is tried 5 times at most.
 
         Args:
             film: string
@@ -100,6 +103,7 @@ struct Rendered {
 }
 
 /// Renders a film, a tenth of a second a frame. If a worker dies at it, another begins anew.
+@attempts(5)
 Rendered render(1: string film, 2: int frames = 30) => UnknownFilm
 """,
 )

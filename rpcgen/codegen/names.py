@@ -52,8 +52,8 @@ HANDED_ON: typing.Final = frozenset(
 MODULE_LEVEL: typing.Final = HANDED_ON | {"INTERFACE", "annotations", *SERVICE}
 
 CLASS_SCOPE: typing.Final = _words(
-    "attr default_message deprecated idempotent interface name oneway params protocols raises reserved"
-    " returns timeout value"
+    "attempts attr default_message deprecated idempotent interface name oneway params priority protocols"
+    " raises reserved returns timeout value"
 )
 """Attributes of generated classes: a type of such a name would be hidden where it is used."""
 

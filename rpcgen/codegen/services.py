@@ -205,6 +205,10 @@ class Services:
             attributes.append(("idempotent", "True"))
         if method.timeout is not None:
             attributes.append(("timeout", number(float(method.timeout))))
+        if method.attempts is not None:
+            attributes.append(("attempts", str(method.attempts)))
+        if method.priority:
+            attributes.append(("priority", str(method.priority)))
         if method.deprecated is not None:
             attributes.append(("deprecated", quote(method.deprecated)))
         return [statement(f"{name} = ", value, indent=4) for name, value in attributes]
@@ -217,6 +221,9 @@ class Services:
             facts.append("Idempotent: it may be sent again.")
         if method.timeout is not None:
             facts.append(f"Times out after {method.timeout:g} s, unless a caller says otherwise.")
+        if method.attempts is not None:
+            times = "once" if method.attempts == 1 else f"{method.attempts} times"
+            facts.append(f"Queued, it is tried {times} at most.")
         lines = paragraphs(method.doc or method.signature, " ".join(facts), deprecation(method.deprecated))
         if method.params:
             lines += ["", "Args:"]

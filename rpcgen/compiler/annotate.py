@@ -9,10 +9,13 @@ import typing
 from rpcgen.compiler import literals, model, syntax
 from rpcgen.compiler.scope import Scope, a, did_you_mean
 
+_LARGEST: typing.Final = 2**31 - 1
 _METHOD: typing.Final = frozenset({"method"})
 _PLACES: typing.Final[dict[str, frozenset[str]]] = {
     "idempotent": _METHOD,
     "timeout": _METHOD,
+    "attempts": _METHOD,
+    "priority": _METHOD,
     "retryable": frozenset({"exception"}),
     "deprecated": frozenset(
         {
@@ -39,6 +42,8 @@ class Annotations:
     idempotent: bool = False
     retryable: bool = False
     timeout: float | None = None
+    attempts: int | None = None
+    priority: int = 0
     deprecated: str | None = None
 
 
@@ -76,11 +81,14 @@ def read(scope: Scope, written: tuple[syntax.Annotation, ...], place: str) -> An
             values[name] = _argument(scope, node, arguments)
         kept.append(model.Annotation(name, arguments, node.span))
     timeout, deprecated = values.get("timeout"), values.get("deprecated")
+    attempts, priority = values.get("attempts"), values.get("priority")
     return Annotations(
         tuple(kept),
         "idempotent" in values,
         "retryable" in values,
         timeout.total_seconds() if isinstance(timeout, datetime.timedelta) else None,
+        attempts if isinstance(attempts, int) else None,
+        priority if isinstance(priority, int) else 0,
         deprecated if isinstance(deprecated, str) else None,
     )
 
@@ -100,10 +108,16 @@ def _argument(scope: Scope, node: syntax.Annotation, arguments: tuple[model.Lite
             return None
         case "timeout", (datetime.timedelta() as time,) if time > datetime.timedelta():
             return time
+        case "attempts", (int() as count,) if count is not True and 0 < count <= _LARGEST:
+            return count
+        case "priority", (int() as number,) if not isinstance(number, bool) and abs(number) <= _LARGEST:
+            return number
         case "deprecated", (str() as why,):
             return why
     takes, example = {
         "timeout": ("one duration above zero", "@timeout(2s)"),
+        "attempts": ("one whole number above zero", "@attempts(5)"),
+        "priority": ("one whole number of 32 bits", "@priority(1)"),
         "deprecated": ("one string", '@deprecated("use find")'),
     }.get(name, ("no arguments", f"@{name}"))
     scope.error("E412", node.span, "", help=f"write {example}", name=name, what=takes)

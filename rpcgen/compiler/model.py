@@ -207,6 +207,8 @@ class Method(msgspec.Struct, frozen=True, gc=False):
         wire_name: ``divide``, or ``Directory.find``.
         raises: In the order of ``=>``; replies count them from 2.
         timeout: Seconds of ``@timeout``, or None.
+        attempts: Of ``@attempts``: how often it is tried when it is queued; or None.
+        priority: Of ``@priority``, when it is queued; else 0.
     """
 
     name: str
@@ -218,6 +220,8 @@ class Method(msgspec.Struct, frozen=True, gc=False):
     oneway: bool
     idempotent: bool
     timeout: float | None
+    attempts: int | None
+    priority: int
     deprecated: str | None
     signature: str
     doc: str

@@ -100,7 +100,9 @@ class MessageProtocol(_Generic["Result"]):
     oneway: typing.ClassVar[bool] = False
     idempotent: typing.ClassVar[bool] = False
     timeout: typing.ClassVar[float | None] = None
-    """Seconds, of the IDL's ``@timeout``."""
+    attempts: typing.ClassVar[int | None] = None
+    priority: typing.ClassVar[int] = 0
+    """Of the IDL's ``@timeout`` (in seconds), ``@attempts`` and ``@priority``."""
     deprecated: typing.ClassVar[str | None] = None
     """Why, or what to use instead."""
 
@@ -324,9 +326,8 @@ class AsyncClientStub:
 
 def warn_deprecated(protocol: type[MessageProtocol[typing.Any]]) -> None:
     """Warns of a call to a deprecated method, in the line that makes it; called by a stub's ``_call``."""
-    import warnings
+    import warnings  # the caller's line is above this function, _call and the generated method
 
-    # The caller's line is above this function, _call and the generated method.
     warnings.warn(f"{protocol.name} is deprecated: {protocol.deprecated}", DeprecationWarning, stacklevel=4)
 
 

@@ -14,6 +14,7 @@ import sys
 import threading
 import typing
 
+import features
 import pytest
 import service
 
@@ -229,6 +230,18 @@ def test_tasks_are_listed_shown_tried_again_cancelled_and_removed(
     assert run(capsys, "tasks", queue.url, "purge", "--older", "3000") == Ended(0, "", "0 tasks removed\n")
     assert run(capsys, "tasks", queue.url, "purge", "--status", "done").log == "2 tasks removed\n"
     assert run(capsys, "tasks", queue.url, "list").out.splitlines()[1].split()[:2] == [late.id, "cancelled"]
+
+
+def test_what_annotations_say_counts_unless_the_caller_says_otherwise(queue: rpc.TaskQueue) -> None:
+    stub = features.DirectoryTaskStub(queue)
+    info = queue.show(stub.log("line").id)
+    assert (info.method, info.most_attempts, info.priority) == ("Directory.log", 5, -1)
+    info = queue.show(rpc.with_task_options(stub, attempts=1, priority=0).log("line").id)
+    assert (info.most_attempts, info.priority) == (1, 0)
+    info = queue.show(divide(queue, 1).id)
+    assert (info.most_attempts, info.priority) == (3, 0)
+    with pytest.raises(ValueError, match="attempts 1 or more: not 0, 0"):
+        divide(queue, 1, attempts=0)
 
 
 def test_a_foreign_task_is_listed(queue: rpc.TaskQueue, capsys: pytest.CaptureFixture[str]) -> None:

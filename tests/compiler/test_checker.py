@@ -113,17 +113,20 @@ def test_annotations_become_attributes() -> None:
     """The compiler's own are read, the user's kept."""
     module = module_of(
         '@retryable @deprecated("x") exception Busy\n'
-        '@idempotent @timeout(1.5s) @acme.owner("me", [1, 2s], KIND.A, {"a": 1.5}, true) void put(@deprecated("y") 1: int a)\n'
+        '@idempotent @timeout(1.5s) @attempts(5) @priority(-1) @acme.owner("me", [1, 2s], KIND.A, {"a": 1.5}, true) void put(@deprecated("y") 1: int a)\n'
         "enum KIND { A = 1 }"
     )
     (busy,) = module.of(model.ExceptionType)
     assert (busy.retryable, busy.deprecated) == (True, "x")
     (method,) = module.of(model.Service)[0].methods
     assert (method.idempotent, method.timeout, method.params[0].deprecated) == (True, 1.5, "y")
+    assert (method.attempts, method.priority) == (5, -1)
     member = model.EnumValue(model.Named("enum", "KIND"), "A", 1)
     assert [(found.name, found.arguments) for found in method.annotations] == [
         ("idempotent", ()),
         ("timeout", (datetime.timedelta(seconds=1.5),)),
+        ("attempts", (5,)),
+        ("priority", (-1,)),
         ("acme.owner", ("me", (1, datetime.timedelta(seconds=2)), member, (("a", 1.5),), True)),
     ]
 

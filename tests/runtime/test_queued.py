@@ -62,6 +62,12 @@ def test_one_without_a_result_is_queued_too() -> None:
     assert found[:2] == ("Directory.log", ("x",))
 
 
+def test_annotations_are_data_of_the_protocol() -> None:
+    assert (features.DirectoryLogProtocol.attempts, features.DirectoryLogProtocol.priority) == (5, -1)
+    assert (features.ArchiveLogProtocol.attempts, features.ArchiveLogProtocol.priority) == (5, -1)
+    assert (service.DivideProtocol.attempts, service.DivideProtocol.priority) == (None, 0)
+
+
 def test_an_inherited_method_is_queued_by_the_child_s_name() -> None:
     found = typing.cast(typing.Any, features.DirectoryTaskStub(QUEUE).ping())
     assert found[0] == "Directory.ping"
