@@ -58,6 +58,8 @@ class Picture:
         """Tasks to be read; among them some that are gone or have been read meanwhile."""
         self._ended_unread: collections.deque[str] = collections.deque()
         """Ended ones of a former master's time: only when they go is of interest."""
+        self.has_room = True
+        """Whether some worker could have had more than there was, at the last plan."""
 
     @property
     def counts(self) -> collections.Counter[Stage]:
@@ -324,6 +326,7 @@ class Picture:
         self._known.hopeless.clear()
         self._known.lines.advance(now)
         steps += self._assignments(now, limit)
+        self.has_room = any(desk.free > 0 for desk in self._known.desks.values())
         steps += self._removals(now, limit)
         return steps
 
@@ -343,11 +346,6 @@ class Picture:
     def strange(self, names: collections.abc.Iterable[str]) -> set[str]:
         """Gives those of the names that are no tasks."""
         return set(names) - self._known.records.keys()
-
-    @property
-    def has_room(self) -> bool:
-        """Whether some worker could have more: what it could have is not known yet."""
-        return any(desk.free > 0 for desk in self._known.desks.values())
 
     @property
     def desk_names(self) -> set[str]:
