@@ -169,7 +169,11 @@ def beside(server: ZooKeeper, waiting: int, tasks: int, rounds: int) -> typing.I
     with Cluster(server, "/few", 2) as small, Cluster(server, "/much", 2) as large:
         small.delay(few)
         large.delay(many)
-        pairs = [(small.burst(tasks) / tasks, large.burst(tasks) / tasks) for _ in range(rounds)]
+        pairs, used = [], []
+        for _ in range(rounds):
+            one, another = (measured(cluster, server, tasks) for cluster in (small, large))
+            pairs.append((one[0], another[0]))
+            used.append((one[1], another[1]))
         singles = [(small.one(), large.one()) for _ in range(10 * rounds)]
     yield from_rounds(GROUP, f"a task's cost, {few} wait", [1000 * pair[0] for pair in pairs], "ms")
     yield from_rounds(GROUP, f"a task's cost, {many:,} wait", [1000 * pair[1] for pair in pairs], "ms")
@@ -181,8 +185,18 @@ def beside(server: ZooKeeper, waiting: int, tasks: int, rounds: int) -> typing.I
         at_most=1.5,
         note=f"bursts of {tasks:,}, alternated",
     )
+    yield from_rounds(
+        GROUP, "the same, in processor time", [pair[1] / pair[0] for pair in used], "×", at_most=1.5
+    )
     yield from_rounds(GROUP, f"submit to result, {few} wait", [pair[0] for pair in singles], "ms")
     yield from_rounds(GROUP, f"submit to result, {many:,} wait", [pair[1] for pair in singles], "ms")
+
+
+def measured(cluster: Cluster, server: ZooKeeper, tasks: int) -> tuple[float, float]:
+    """Gives the seconds that each task of a burst takes, and the seconds of processor time."""
+    before = sum(cluster.processor(server).values())
+    taken = cluster.burst(tasks)
+    return taken / tasks, (sum(cluster.processor(server).values()) - before) / tasks
 
 
 def death(server: ZooKeeper, root: str) -> float:
