@@ -9,7 +9,7 @@ from rpcgen import runtime as rpc
 from rpcgen.cli.registry_checks import Outcome
 from rpcgen.runtime.address import Address
 from rpcgen.runtime.dispatch import Health
-from rpcgen.runtime.sync.dial import dial
+from rpcgen.runtime.sync.client.dial import dial
 
 if typing.TYPE_CHECKING:
     import collections.abc

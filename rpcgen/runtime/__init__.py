@@ -13,14 +13,14 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.abi import (
         check_abi as check_abi,
     )
-    from rpcgen.runtime.aio.channel import (
+    from rpcgen.runtime.aio.client.channel import (
         AsyncChannel as AsyncChannel,
     )
     from rpcgen.runtime.aio.options import (
         AsyncChannelOptions as AsyncChannelOptions,
         AsyncServerOptions as AsyncServerOptions,
     )
-    from rpcgen.runtime.aio.server import (
+    from rpcgen.runtime.aio.server.server import (
         AsyncServer as AsyncServer,
     )
     from rpcgen.runtime.beside import (
@@ -145,7 +145,7 @@ if typing.TYPE_CHECKING:
         Protocols as Protocols,
         ServerStub as ServerStub,
     )
-    from rpcgen.runtime.sync.channel import (
+    from rpcgen.runtime.sync.client.channel import (
         Channel as Channel,
     )
     from rpcgen.runtime.sync.options import (
@@ -154,10 +154,10 @@ if typing.TYPE_CHECKING:
         ServerOptions as ServerOptions,
         ThreadServerOptions as ThreadServerOptions,
     )
-    from rpcgen.runtime.sync.processes import (
+    from rpcgen.runtime.sync.processes.server import (
         ProcessServer as ProcessServer,
     )
-    from rpcgen.runtime.sync.server import (
+    from rpcgen.runtime.sync.server.server import (
         Server as Server,
         ThreadServer as ThreadServer,
     )
@@ -256,9 +256,9 @@ _HOMES = {
     ),
     "values": ("Case", "Struct", "Union", "UnknownCase", "field"),
     "abi": ("check_abi",),
-    "aio.channel": ("AsyncChannel",),
+    "aio.client.channel": ("AsyncChannel",),
     "aio.options": ("AsyncChannelOptions", "AsyncServerOptions"),
-    "aio.server": ("AsyncServer",),
+    "aio.server.server": ("AsyncServer",),
     "beside": ("awaited",),
     "contexts": ("Context", "context"),
     "handlers": ("inline",),
@@ -295,10 +295,10 @@ _HOMES = {
     "discovery.health": ("Endpoint",),
     "discovery.static": ("StaticRegistry",),
     "discovery.zookeeper": ("ZooKeeperRegistry",),
-    "sync.channel": ("Channel",),
+    "sync.client.channel": ("Channel",),
     "sync.options": ("ChannelOptions", "ProcessServerOptions", "ServerOptions", "ThreadServerOptions"),
-    "sync.processes": ("ProcessServer",),
-    "sync.server": ("Server", "ThreadServer"),
+    "sync.processes.server": ("ProcessServer",),
+    "sync.server.server": ("Server", "ThreadServer"),
     "tasks.inspection": ("TaskInfo",),
     "tasks.master": ("Master",),
     "tasks.queue": ("TaskQueue",),

@@ -7,11 +7,11 @@ import typing
 from rpcgen.runtime.address import Address
 
 if typing.TYPE_CHECKING:
-    from rpcgen.runtime.aio.channel import AsyncChannel
+    from rpcgen.runtime.aio.client.channel import AsyncChannel
     from rpcgen.runtime.discovery.async_distributed import AsyncDistributedChannel
     from rpcgen.runtime.discovery.distributed import DistributedChannel
     from rpcgen.runtime.discovery.options import AsyncConnectOptions, ConnectOptions
-    from rpcgen.runtime.sync.channel import Channel
+    from rpcgen.runtime.sync.client.channel import Channel
 
 _REGISTRIES = ("zk", "registry", "static")
 _LATER = ("http", "https")
@@ -41,7 +41,7 @@ def connect(url: str, **options: typing.Unpack[ConnectOptions]) -> Channel | Dis
 
         return DistributedChannel(url, **given)
 
-    from rpcgen.runtime.sync.channel import Channel
+    from rpcgen.runtime.sync.client.channel import Channel
 
     return Channel(*_server(url, given), **given)
 
@@ -66,7 +66,7 @@ def connect_async(
 
         return AsyncDistributedChannel(url, **given)
 
-    from rpcgen.runtime.aio.channel import AsyncChannel
+    from rpcgen.runtime.aio.client.channel import AsyncChannel
 
     return AsyncChannel(*_server(url, given), **given)
 

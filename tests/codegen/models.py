@@ -30,7 +30,22 @@ def method(
     """Gives a method; its signature is not canonical, only alike."""
     wire_name = f"{service}.{name}" if service else name
     return model.Method(
-        name, wire_name, params, (), returns, raises, False, False, timeout, None, 0, None, f"{name}()", doc, (), SPAN
+        name,
+        wire_name,
+        params,
+        (),
+        returns,
+        raises,
+        False,
+        False,
+        timeout,
+        None,
+        0,
+        None,
+        f"{name}()",
+        doc,
+        (),
+        SPAN,
     )
 
 

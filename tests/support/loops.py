@@ -8,7 +8,7 @@ import typing
 
 import pytest
 
-from rpcgen.runtime.aio.loops import quickest_loop
+from rpcgen.runtime.aio.server.loops import quickest_loop
 
 _Result = typing.TypeVar("_Result")
 _Factory: typing.TypeAlias = "collections.abc.Callable[[], asyncio.AbstractEventLoop] | None"

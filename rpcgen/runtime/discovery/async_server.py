@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 import typing
 
-from rpcgen.runtime.aio.channel import AsyncChannel
-from rpcgen.runtime.aio.link import Link
-from rpcgen.runtime.aio.pool import Pool
+from rpcgen.runtime.aio.client.channel import AsyncChannel
+from rpcgen.runtime.aio.client.link import Link
+from rpcgen.runtime.aio.client.pool import Pool
 from rpcgen.runtime.discovery.server import time_to_connect, too_slow
 from rpcgen.runtime.errors import DeadlineExceeded
 
@@ -15,7 +15,7 @@ if typing.TYPE_CHECKING:
     import asyncio
     import collections.abc
 
-    from rpcgen.runtime.aio.pool import PoolConnection
+    from rpcgen.runtime.aio.client.pool import PoolConnection
 
     Made = typing.TypeVar("Made")
 

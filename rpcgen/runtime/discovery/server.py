@@ -6,10 +6,10 @@ import time
 import typing
 
 from rpcgen.runtime.errors import DeadlineExceeded, Unavailable
-from rpcgen.runtime.sync.channel import Channel
+from rpcgen.runtime.sync.client.channel import Channel
 
 if typing.TYPE_CHECKING:
-    from rpcgen.runtime.sync.line import Line
+    from rpcgen.runtime.sync.client.line import Line
 
 CONNECT_SHARE = 3
 """A server has this part of a call's time to be connected to: one that is silent leaves time for others."""

@@ -10,7 +10,7 @@ import typing
 import pytest
 
 from rpcgen import runtime as rpc
-from rpcgen.runtime.aio import client
+from rpcgen.runtime.aio.client import connection as client
 from rpcgen.runtime.wire.server import ServerSession
 from tests.runtime.aio.frames import Peer
 from tests.support import peers, raw, services

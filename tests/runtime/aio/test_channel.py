@@ -14,7 +14,7 @@ import typing
 import pytest
 
 from rpcgen import runtime as rpc
-from rpcgen.runtime.aio import channel as channels, client
+from rpcgen.runtime.aio.client import channel as channels, connection as client
 from rpcgen.runtime.sync.tls import TlsSocket
 from rpcgen.runtime.wire.server import ServerSession
 from tests.support import peers, services
@@ -249,7 +249,7 @@ async def test_tls_on_a_unix_socket(tmp_path: pathlib.Path) -> None:
 
 @runs
 async def test_a_handshake_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rpcgen.runtime.aio.dial.CONNECT_TIME", 0.1)
+    monkeypatch.setattr("rpcgen.runtime.aio.client.dial.CONNECT_TIME", 0.1)
     with peers.server(until_closed) as port:
         async with rpc.AsyncChannel("127.0.0.1", port, tls=authority().client()) as channel:
             with pytest.raises(rpc.Unavailable, match="TLS handshake failed: it was not done within"):

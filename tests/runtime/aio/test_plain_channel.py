@@ -11,7 +11,7 @@ import typing
 import pytest
 
 from rpcgen import runtime as rpc
-from rpcgen.runtime.aio import pool
+from rpcgen.runtime.aio.client import pool
 from tests.support import peers, raw, services
 from tests.support.aio import AsyncClientStub, Handlers, runs, served, until
 from tests.support.waiting import PATIENCE

@@ -12,7 +12,7 @@ import typing
 import pytest
 
 from rpcgen import runtime as rpc
-from rpcgen.runtime.aio.client import ClientConnection
+from rpcgen.runtime.aio.client.connection import ClientConnection
 from tests.runtime.aio.frames import Peer
 from tests.support import raw, services
 from tests.support.aio import AsyncClientStub, Handlers, runs, served, until

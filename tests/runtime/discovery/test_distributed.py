@@ -35,7 +35,7 @@ __all__ = ["many"]
 @pytest.fixture(autouse=True)
 def no_trust(monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle connections are looked at, however short ago they were used: these tests close them in between."""
-    monkeypatch.setattr("rpcgen.runtime.sync.channel.TRUSTED", -1.0)
+    monkeypatch.setattr("rpcgen.runtime.sync.client.channel.TRUSTED", -1.0)
 
 
 def refusing(*ports: int) -> MemoryRegistry:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from rpcgen import runtime as rpc
-from rpcgen.runtime.sync import channel as channel_module
+from rpcgen.runtime.sync.client import channel as channel_module
 from tests.support import peers, services
 from tests.support.proxy import Proxy
 from tests.support.services import InvalidOperation

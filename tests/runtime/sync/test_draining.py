@@ -12,9 +12,9 @@ import typing
 import pytest
 
 from rpcgen import runtime as rpc
-from rpcgen.runtime.sync import loop
-from rpcgen.runtime.sync.connection import State
-from rpcgen.runtime.sync.plain_connection import PlainConnection
+from rpcgen.runtime.sync.server import loop
+from rpcgen.runtime.sync.server.connection import State
+from rpcgen.runtime.sync.server.plain_connection import PlainConnection
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
 from tests.support import raw, services
 
@@ -192,9 +192,9 @@ def test_a_quiet_connection_does_not_keep_a_server_from_closing(
         with raw.connection(server.port) as sock:
             sock.sendall(raw.CALL)
             assert raw.exactly(sock, 5) == raw.RETURNED
-            while any(
-                connection.state is State.SERVED for connection in list(server._loop._hands.connections)
-            ):  # type: ignore[union-attr]
+            assert server._loop is not None
+            connections = server._loop._hands.connections
+            while any(connection.state is State.SERVED for connection in list(connections)):
                 time.sleep(0.001)
             assert server.shutdown(0) is True
             assert server._thread is not None

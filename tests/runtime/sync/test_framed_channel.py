@@ -12,7 +12,7 @@ import typing
 import pytest
 
 from rpcgen import runtime as rpc
-from rpcgen.runtime.sync import channel as channel_module, framed
+from rpcgen.runtime.sync.client import channel as channel_module, framed
 from rpcgen.runtime.wire import frames
 from tests.support import peers, services
 from tests.support.certificates import authority
@@ -228,7 +228,7 @@ def test_a_goaway_lets_running_calls_end(speech: Speech) -> None:
 
 def test_a_server_that_says_nothing_is_told_of(monkeypatch: pytest.MonkeyPatch, speech: Speech) -> None:
     monkeypatch.setattr(framed, "HANDSHAKE", 0.05)
-    monkeypatch.setattr("rpcgen.runtime.sync.shared.HANDSHAKE", 0.05)
+    monkeypatch.setattr("rpcgen.runtime.sync.client.shared.HANDSHAKE", 0.05)
     hint = r'no HELLO within .* s: if the server speaks plain messages only, say protocol="plain"; if it speaks TLS'
     with (
         peers.server(keep) as port,

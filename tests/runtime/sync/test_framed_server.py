@@ -13,8 +13,9 @@ import pytest
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.options import current_deadline
-from rpcgen.runtime.sync import framed_connection, turns
-from rpcgen.runtime.sync.connection import State
+from rpcgen.runtime.sync import turns
+from rpcgen.runtime.sync.server import framed_connection
+from rpcgen.runtime.sync.server.connection import State
 from rpcgen.runtime.wire.events import CANCEL, ENDED, FAULT, GOAWAY, PONG, REPLY
 from rpcgen.runtime.wire.hello import Terms
 from tests.support import framed, raw, services

@@ -10,7 +10,7 @@ import typing
 import pytest
 
 from rpcgen import runtime as rpc
-from rpcgen.runtime.sync import framed_connection
+from rpcgen.runtime.sync.server import framed_connection
 from rpcgen.runtime.wire.events import FAULT, GOAWAY, PONG, REPLY
 from tests.support import framed, raw, services
 from tests.support.framed_client import BLOCK, FramedClient

@@ -19,7 +19,7 @@ import pytest
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.registry import open_registry
-from rpcgen.runtime.sync.sharing import Shares
+from rpcgen.runtime.sync.processes.sharing import Shares
 from tests.support import ledger, raw, services
 from tests.support.forking import ForkingProcess, children, is_there
 from tests.support.processes import RegistryProcess, line, python
@@ -358,7 +358,7 @@ def test_where_no_worker_comes_up_it_does_not_start(tmp_path: pathlib.Path) -> N
     code = """
 import os, sys
 from rpcgen import runtime as rpc
-from rpcgen.runtime.sync import processes
+from rpcgen.runtime.sync.processes import server as processes
 from tests.support import services
 processes._BEGIN = 1.0
 program = os.getpid()

@@ -197,7 +197,7 @@ def test_start_waits_until_it_is_registered(kind: Kind) -> None:
 def test_start_goes_on_without_its_registry_after_a_time(
     kind: Kind, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("rpcgen.runtime.sync.server.PATIENCE", 0.05)
+    monkeypatch.setattr("rpcgen.runtime.sync.server.server.PATIENCE", 0.05)
     monkeypatch.setattr("rpcgen.runtime.announce.PATIENCE", 0.05)
     slow = Slow()
     slow.confirms.set()

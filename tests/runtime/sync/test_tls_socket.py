@@ -13,7 +13,7 @@ import typing
 import pytest
 
 from rpcgen import runtime as rpc
-from rpcgen.runtime.sync.dial import set_timeout
+from rpcgen.runtime.sync.client.dial import set_timeout
 from rpcgen.runtime.sync.tls import TlsSocket, said
 from rpcgen.runtime.tls import client_context, server_context
 from tests.support.certificates import Authority, authority

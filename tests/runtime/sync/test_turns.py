@@ -14,7 +14,7 @@ import pytest
 
 from rpcgen.runtime.contexts import Context
 from rpcgen.runtime.sync import turns
-from rpcgen.runtime.sync.dial import set_timeout
+from rpcgen.runtime.sync.client.dial import set_timeout
 from rpcgen.runtime.wire import frames
 from tests.support import services
 

@@ -28,7 +28,7 @@ from rpcgen.runtime.discovery.embedded.protocol import (
 from rpcgen.runtime.discovery.embedded.session import STANDS, Enrolment, Stand
 from rpcgen.runtime.errors import CallError, Unavailable
 from rpcgen.runtime.registry import Changed, Contents, Entry, Instance, Registration, Registry, Watch
-from rpcgen.runtime.sync.dial import dial
+from rpcgen.runtime.sync.client.dial import dial
 
 TOKEN_VARIABLE = "RPCGEN_REGISTRY_TOKEN"
 """The environment's variable with the registry's token, for its server and its clients."""

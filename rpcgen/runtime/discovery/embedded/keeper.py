@@ -21,7 +21,7 @@ from rpcgen.runtime.discovery.embedded.protocol import Lines
 from rpcgen.runtime.discovery.embedded.session import Enrolment, Publish, Session, Stand
 from rpcgen.runtime.errors import CallError
 from rpcgen.runtime.registry import Changed, Watch
-from rpcgen.runtime.sync.dial import dial
+from rpcgen.runtime.sync.client.dial import dial
 
 _log = logging.getLogger("rpcgen")
 

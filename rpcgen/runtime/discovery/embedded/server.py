@@ -27,7 +27,7 @@ from rpcgen.runtime.discovery.embedded.connections import Connection, Connection
 from rpcgen.runtime.discovery.embedded.journal import Journal
 from rpcgen.runtime.discovery.embedded.protocol import DEFAULT_PORT
 from rpcgen.runtime.discovery.embedded.registrar import Registrar
-from rpcgen.runtime.sync.listen import address_of, listen
+from rpcgen.runtime.sync.server.listen import address_of, listen
 
 if typing.TYPE_CHECKING:
     import types

@@ -1,0 +1,1 @@
+"""AsyncChannel: calls of one event loop over one connection."""

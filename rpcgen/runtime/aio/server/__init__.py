@@ -1,0 +1,1 @@
+"""AsyncServer: connections in an event loop, and what runs their calls."""

@@ -1,0 +1,1 @@
+"""Channels: calls over pooled connections, or over one for all threads."""

@@ -1,0 +1,414 @@
+"""A channel: calls to one address over pooled connections.
+
+Idle connections are a deque, whose ends are taken and put atomically, so that a call takes
+no lock: one connection a running call, the last used first. A connection is used again
+only after a whole reply; after anything else it is closed. A call is sent a second time
+only if it certainly did not run.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import typing
+from time import monotonic
+
+from rpcgen.runtime.address import Address
+from rpcgen.runtime.errors import (
+    CallError,
+    Cancelled,
+    ConnectionLost,
+    DeadlineExceeded,
+    EncodeError,
+    FaultCode,
+    RemoteException,
+    RemoteFault,
+    RpcError,
+    Unavailable,
+)
+from rpcgen.runtime.options import checked_timeout, current_deadline
+from rpcgen.runtime.sync.client.connector import Connector
+from rpcgen.runtime.sync.client.line import FAULT, RETURNED
+from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
+from rpcgen.runtime.wire.outcomes import told
+
+if typing.TYPE_CHECKING:
+    import collections.abc
+    import ssl
+    import threading
+    import types
+
+    from rpcgen.runtime.interceptors import Interceptor
+    from rpcgen.runtime.stubs import MessageProtocol
+    from rpcgen.runtime.sync.client.line import Line, Metadata
+    from rpcgen.runtime.sync.client.shared import Shared
+    from rpcgen.runtime.tls import TLS
+    from rpcgen.runtime.wire.plain import MethodCodec
+
+TRUSTED = 0.001
+"""Seconds after its last call began in which an idle connection is used without a look at it."""
+
+IDLE_TIME = 300.0
+"""Seconds after which an idle connection is let go; servers keep it for twice as long."""
+
+_INSIDE = -1
+"""As a number of tries: the call is made inside its interceptors."""
+
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+class Channel:
+    """Calls one server. Give it to a stub: ``ClientStub(Channel(host, port))``.
+
+    Nothing is connected before the first call. Many threads may share a channel; each
+    running call has a connection to itself. After a fork, the child makes its own.
+
+    Args:
+        host: A name, an IPv4 or IPv6 address, or ``unix:///path``.
+        port: 1 to 65535; None with ``unix:///path``.
+        timeout: Seconds that a call may take, connecting included, where neither the IDL
+            (``@timeout``) nor ``rpc.with_options`` says otherwise. None waits for ever.
+        max_connections: Calls at once; further ones wait for their turn. None: no limit.
+        limits: What is accepted in replies, and sent in calls.
+        protocol: ``"plain"`` for a server that does not speak framed messages; there are no metadata
+            then, and none of ``credentials``, ``compress`` and ``multiplex``.
+        credentials: Who this client is, for servers that ask.
+        tls: ``rpc.TLS``, an ``ssl.SSLContext``, or True: what the system trusts is trusted.
+        interceptors: What is done around each call; see ``rpc.Interceptor``.
+        compress: Names of algorithms (gzip, zstd, lz4) to compress calls by, the best one first.
+        multiplex: All threads' calls go over one connection, instead of one for each that runs.
+
+    Raises:
+        ValueError: Host and port name no address, or an option is out of its range.
+        OSError: A certificate cannot be read.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None = None,
+        *,
+        timeout: float | None = None,
+        max_connections: int | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        protocol: typing.Literal["framed", "plain"] = "framed",
+        credentials: str = "",
+        tls: TLS | ssl.SSLContext | bool | None = None,
+        interceptors: collections.abc.Sequence[Interceptor] = (),
+        compress: collections.abc.Sequence[str] = (),
+        multiplex: bool = False,
+    ) -> None:
+        self.address = Address.of(host, port)
+        self._peer = str(self.address)
+        if max_connections is not None and max_connections < 1:
+            raise ValueError(f"max_connections is at least 1, or None; not {max_connections!r}")
+        if max_connections is not None and multiplex:
+            raise ValueError("max_connections with multiplex: there is one connection then")
+        self._connector = Connector(
+            self.address,
+            limits=limits,
+            protocol=protocol,
+            credentials=credentials,
+            tls=tls,
+            compress=compress,
+            multiplex=multiplex,
+        )
+        self._is_framed = self._connector.is_framed
+        self._is_shared = multiplex
+        self._interceptors = tuple(interceptors)
+        self._timeout = checked_timeout(timeout)
+        self._max_connections = max_connections
+        self._limits = limits
+        self._closed = False
+        self._breaks_off = False
+        self._codecs: dict[type[MessageProtocol[typing.Any]], MethodCodec] = {}
+        self._start()
+
+    def _start(self) -> None:
+        self._forks = _forks
+        self._idle: collections.deque[Line] = collections.deque()
+        self._open: set[Line] = set()
+        self._shared: Shared | None = None
+        self._turns: threading.Semaphore | None = None
+        if self._is_shared:
+            from rpcgen.runtime.sync.client.shared import Shared
+
+            self._shared = Shared()
+        if self._max_connections is not None:
+            import threading
+
+            self._turns = threading.Semaphore(self._max_connections)
+
+    def call(
+        self,
+        protocol: type[MessageProtocol[typing.Any]],
+        args: tuple[object, ...],
+        timeout: float | None = None,
+        tries: int | None = None,
+        metadata: collections.abc.Mapping[str, bytes] | None = None,
+    ) -> typing.Any:
+        """Calls a method; what stubs do.
+
+        Args:
+            protocol: The method's.
+            args: All of them, positionally; ``rpc.DEFAULT`` leaves one out.
+            timeout: Seconds, instead of the IDL's and the channel's.
+            tries: Means nothing here: one server is tried once.
+            metadata: That goes with the call.
+
+        Returns:
+            What the method returned.
+
+        Raises:
+            EncodeError: An argument does not fit; nothing was sent.
+            RemoteException: The method raised it.
+            RemoteFault: The server refused or failed the call.
+            Unavailable: The call was certainly not started.
+            ConnectionLost, DeadlineExceeded, Cancelled: The call may have run, or be running.
+            ProtocolError: The reply is not one.
+        """
+        # Every function, branch and attribute on the way of a usual call was measured: hence no
+        # smaller functions here, and codecs at hand.
+        if self._interceptors and tries != _INSIDE:
+            return self._call_through(protocol, args, timeout, metadata)
+        try:
+            codec = self._codecs.get(protocol)
+            if codec is None:
+                codec = self._codecs[protocol] = protocol.codec()
+            if self._is_framed:
+                message = codec.encode_frame(args, self._limits)
+            elif metadata:
+                raise EncodeError("plain messages carry no metadata; the call was not sent")
+            else:
+                message = codec.encode_call(args, self._limits)
+            now = monotonic()
+            end = current_deadline.get()
+            if timeout is None:
+                timeout = protocol.timeout
+                if timeout is None:
+                    timeout = self._timeout
+            if timeout is not None and (end is None or now + timeout < end):
+                end = now + timeout
+            wait = 0.0
+            if end is not None:
+                wait = end - now
+                if wait <= 0:
+                    raise DeadlineExceeded("the time was up before the call was sent")
+            if self._forks != _forks:
+                self._leave_to_parent()
+            turns = self._turns
+            if turns is not None:
+                now, wait = self._take_turn(turns, end, wait)
+            try:
+                while True:
+                    if self._shared is not None:
+                        kind, result = self._share(self._shared, message, codec, end, metadata)
+                        if kind == RETURNED:
+                            return result
+                        break
+                    try:
+                        connection = self._idle.pop()
+                    except IndexError:
+                        connection, wait = self._connect(end)
+                    else:
+                        if now - connection.used > TRUSTED and not self._usable(connection, now):
+                            self._drop(connection)
+                            continue
+                    connection.used = now
+                    try:
+                        result = connection.exchange(message, codec, self._limits, end, wait, metadata)
+                    except Unavailable:
+                        self._drop(connection)
+                        if connection.fresh or self._closed:
+                            raise
+                        continue  # an old connection, closed by the server meanwhile: the call has not run
+                    except RpcError as error:
+                        if connection.survives(error) and not self._closed:
+                            self._idle.append(connection)
+                        else:
+                            self._drop(connection)
+                        raise
+                    except BaseException:
+                        self._drop(connection)
+                        raise
+                    kind = connection.kind
+                    if (
+                        kind == FAULT
+                        and isinstance(result, RemoteFault)
+                        and result.code is FaultCode.UNAVAILABLE
+                    ):
+                        # A server that is full says so unasked and closes; one that ends refuses old
+                        # connections, and another may be in its place.
+                        self._drop(connection)
+                        if connection.fresh or self._closed:
+                            raise Unavailable(result.message) from result
+                        continue
+                    connection.fresh = False
+                    self._idle.append(connection)
+                    if self._closed or len(self._idle) > 1:
+                        self._tidy(now)
+                    if kind == RETURNED:
+                        return result
+                    break
+            finally:
+                if turns is not None:
+                    turns.release()
+        except CallError as error:
+            error.method = protocol.name
+            error.peer = self._peer
+            if self._breaks_off and isinstance(error, ConnectionLost):
+                raise Cancelled(
+                    "the channel was closed while the call was running", method=error.method, peer=error.peer
+                ) from error
+            raise
+        # Outside of the handlers, each of which costs, and with no name of this frame for it: the
+        # traceback holds the frame, and only the collector could end that circle.
+        raised = [result]
+        del result
+        if isinstance(raised[0], RemoteException):
+            # As add_note does to an exception that has just been made, in a third of the time.
+            raised[0].__notes__ = [f"raised by {protocol.name} at {self._peer}"]
+        else:
+            raised[0] = told(raised[0])
+            raised[0].method, raised[0].peer = protocol.name, self._peer
+        raise raised.pop()
+
+    def _call_through(
+        self,
+        protocol: type[MessageProtocol[typing.Any]],
+        args: tuple[object, ...],
+        timeout: float | None,
+        metadata: Metadata | None,
+    ) -> typing.Any:
+        from rpcgen.runtime.interceptors import Call, through
+        from rpcgen.runtime.options import end_of_call, receiving
+
+        call = Call(
+            protocol,
+            args,
+            metadata=dict(metadata or {}),
+            reply_metadata={},
+            peer=self._peer,
+            deadline=end_of_call(protocol, timeout, self._timeout, monotonic()),
+        )
+
+        def proceed() -> typing.Any:
+            left = None if call.deadline is None else call.deadline - monotonic()
+            with receiving(call.reply_metadata):
+                return self.call(protocol, call.args, left, _INSIDE, call.metadata or None)
+
+        return through(self._interceptors, call, proceed)
+
+    def _share(
+        self, shared: Shared, message: bytes, codec: MethodCodec, end: float | None, metadata: Metadata | None
+    ) -> tuple[int, typing.Any]:
+        """Makes a call over the connection that all share; gives the kind of its reply, and its result."""
+        while True:
+            connection = shared.take(self._connect, self._usable, end)
+            try:
+                return connection.answer(message, codec, self._limits, end, metadata)
+            except Unavailable:
+                if connection.fresh or self._closed:
+                    raise
+            finally:
+                if connection.leaves or len(self._open) > 1:
+                    self._forget_closed()
+
+    def _connect(self, end: float | None) -> tuple[Line, float]:
+        """Gives a new connection, and the seconds that are left then (0: no deadline)."""
+        if self._closed:
+            raise Unavailable("the channel is closed; the call was not sent")
+        connection = self._connector.connect(end)
+        self._open.add(connection)
+        if self._closed:
+            self._drop(connection)
+            raise Unavailable("the channel is closed; the call was not sent")
+        if end is None:
+            return connection, 0.0
+        wait = end - monotonic()
+        if wait <= 0:
+            if not self._is_shared:
+                self._idle.append(connection)
+                raise DeadlineExceeded("the time was up once connected; the call was not sent")
+            wait = 0.000_001  # who made the connection of all says so once the others have it
+        return connection, wait
+
+    def _take_turn(self, turns: threading.Semaphore, end: float | None, wait: float) -> tuple[float, float]:
+        """Waits while too many other calls run; gives the time then, and the seconds left (0: no deadline)."""
+        if turns.acquire(timeout=wait or None):
+            now = monotonic()
+            if end is None or now < end:
+                return now, 0.0 if end is None else end - now
+            turns.release()
+        raise DeadlineExceeded(
+            f"{self._max_connections} other calls took all the time; the call was not sent"
+        )
+
+    def _usable(self, connection: Line, now: float) -> bool:
+        return now - connection.used < IDLE_TIME and connection.quiet()
+
+    def _tidy(self, now: float) -> None:
+        """Lets go of connections that nobody has needed for long: the first ones, as the last is used first."""
+        try:
+            while self._closed or now - self._idle[0].used > IDLE_TIME:
+                self._drop(self._idle.popleft())
+        except IndexError:
+            pass
+
+    def _forget_closed(self) -> None:
+        """Those of all threads close by themselves, with the last call that leaves them."""
+        self._open -= {connection for connection in list(self._open) if connection.is_closed}
+
+    def _drop(self, connection: Line) -> None:
+        self._open.discard(connection)
+        connection.close()
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: closes this process's copies of what the parent goes on using."""
+        inherited = self._open
+        self._start()
+        for connection in inherited:
+            connection.abandon()
+
+    def retire(self) -> None:
+        """Closes idle connections now, others when their calls end; no call starts any more."""
+        self._closed = True
+        if self._forks != _forks:
+            self._leave_to_parent()
+        self._tidy(0.0)
+        if self._shared is not None:
+            self._shared.let_go()
+            self._forget_closed()
+
+    def close(self) -> None:
+        """Closes every connection; calls that run in other threads fail now. Again is harmless."""
+        self._breaks_off = True
+        self.retire()
+        # Closing the descriptor under a thread that waits on it would wake nobody.
+        for connection in list(self._open):
+            connection.break_off()
+
+    def __enter__(self) -> typing.Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: types.TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> typing.NoReturn:
+        raise TypeError("a channel cannot be pickled: give the other process its address")
+
+    def __repr__(self) -> str:
+        return f"<{'closed ' if self._closed else ''}channel to {self.address}>"

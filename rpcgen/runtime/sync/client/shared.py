@@ -1,0 +1,382 @@
+"""One framed connection for the calls of many threads, without a thread of its own.
+
+Who waits and finds nobody receiving receives for all, and leaves that to another who waits once its own
+reply has come. What is to be sent is queued and sent as far as there is room under the lock, which nothing
+waits under; whose call finds none waits for it outside. State is touched under the lock alone, except that
+who receives does so outside of it.
+"""
+
+from __future__ import annotations
+
+import collections
+import select
+import socket
+import threading
+import typing
+from time import monotonic
+
+from rpcgen.runtime.errors import CallError, ConnectionLost, DeadlineExceeded, EncodeError, Unavailable
+from rpcgen.runtime.options import current_received
+from rpcgen.runtime.sync.client.framed import HANDSHAKE, LOST, FramedLine
+from rpcgen.runtime.sync.client.line import FAULT, NOT_SENT, RETURNED, raised
+from rpcgen.runtime.wire import events as wire, outcomes
+from rpcgen.runtime.wire.frames import CALL_HEAD, HEAD, milliseconds_left
+
+if typing.TYPE_CHECKING:
+    from rpcgen.runtime.sync.client.line import Line, Metadata, Socket
+    from rpcgen.runtime.wire.events import Event
+    from rpcgen.runtime.wire.frames import Buffer
+    from rpcgen.runtime.wire.hello import Terms
+    from rpcgen.runtime.wire.limits import Limits
+    from rpcgen.runtime.wire.plain import MethodCodec
+
+_ROOM_AGAIN = 0.05
+"""Seconds after which who waits for room looks whether another has made use of it."""
+
+
+class _Waiter:
+    """Who waits for a call's outcome."""
+
+    __slots__ = ("end_at", "kind", "metadata", "outcome", "wake")
+
+    def __init__(self) -> None:
+        self.end_at: int | None = None
+        """How many bytes must have been sent on the connection for the call to be whole, where that is known."""
+        self.kind = RETURNED
+        """Of the outcome, as ``Line.kind``; or LOST."""
+        self.outcome: Buffer | CallError | None = None
+        self.metadata: Metadata | None = None
+        self.wake = threading.Lock()
+        self.wake.acquire()
+
+    def rouse(self) -> None:
+        """Wakes it, to look again; under the connection's lock."""
+        if self.wake.locked():
+            self.wake.release()
+
+
+class SharedConnection(FramedLine):
+    """A connection that has many calls at once. See ``Line``; calls are ``encode_frame``'s.
+
+    Args:
+        sock: Connected and blocking.
+        terms: Of the channel.
+    """
+
+    __slots__ = ("_is_broken", "_lock", "_queue", "_queued", "_receives", "_sent", "_users", "_waiters")
+
+    def __init__(self, sock: Socket, terms: Terms) -> None:
+        super().__init__(sock, terms)
+        self._lock = threading.Lock()
+        self._receives = False
+        """A thread receives, or is about to."""
+        self._waiters: dict[_Waiter, None] = {}
+        self._queue: collections.deque[memoryview] = collections.deque()
+        """To be sent."""
+        self._queued = self._sent = 0
+        """Bytes, since the beginning."""
+        self._is_broken = False
+        """Nothing more can be sent; who receives will find out why."""
+        self._users = 0
+        """Threads that are in ``exchange``."""
+
+    def exchange(
+        self,
+        message: bytes,
+        codec: MethodCodec,
+        limits: Limits,
+        end: float | None,
+        wait: float,
+        metadata: Metadata | None,
+    ) -> typing.Any:
+        raise NotImplementedError("many calls have many outcomes: see answer")
+
+    def answer(
+        self,
+        message: bytes,
+        codec: MethodCodec,
+        limits: Limits,
+        end: float | None,
+        metadata: Metadata | None,
+    ) -> tuple[int, typing.Any]:
+        """Makes a call as ``exchange`` does; gives the kind of its reply as well."""
+        with self._lock:
+            self._users += 1
+        try:
+            waiter = self._call(message, codec, end, metadata)
+        finally:
+            with self._lock:
+                self._users -= 1
+                is_over = self.leaves and not self._users
+            if is_over:
+                self.close()
+        if waiter is None:
+            return RETURNED, None
+        self.fresh = self.fresh and waiter.kind == LOST
+        if waiter.metadata:
+            received = current_received.get()
+            if received is not None:
+                received.update(waiter.metadata)
+        outcome = waiter.outcome
+        if isinstance(outcome, CallError):
+            if waiter.kind == LOST:
+                made, outcome, waiter.outcome = [outcome], None, None
+                raised(made)
+            return FAULT, outcome
+        assert outcome is not None
+        return outcome[0], codec.decode_reply(outcome, limits)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether calls run, which find out by themselves what becomes of it."""
+        return self._users > 0
+
+    def quiet(self) -> bool:
+        with self._lock:
+            return self._users > 0 or (self._has_come() and not self._is_broken)
+
+    def let_go(self) -> None:
+        """Takes no more calls; closes when those that run have ended."""
+        with self._lock:
+            self.leaves = True
+            is_over = not self._users
+        if is_over:
+            self.close()
+
+    def _call(
+        self, frame: bytes, codec: MethodCodec, end: float | None, metadata: Metadata | None
+    ) -> _Waiter | None:
+        session, waiter = self.session, _Waiter()
+        begin = CALL_HEAD + frame[HEAD]
+        with self._lock:
+            if self.leaves or self._is_broken:
+                raise Unavailable("the connection was left meanwhile; the call was not sent")
+            left = milliseconds_left(None if end is None else end - monotonic())
+            if session.peer is None and not session.running:
+                self._hello_by = monotonic() + HANDSHAKE
+            block = memoryview(frame)[begin:] if len(frame) > 4096 else frame[begin:]
+            call_id = session.send_call(
+                codec.name, block, left, metadata, no_reply=codec.oneway, caller=waiter
+            )
+            self._waiters[waiter] = None
+            self._push()
+            # Where calls are held until HELLO, it is not known yet.
+            waiter.end_at = None if session.is_held else self._queued
+        try:
+            if codec.oneway:
+                self._see_off(waiter, len(frame), end)
+                return None
+            self._make_room(waiter, end)
+            self._wait(waiter, end)
+        except BaseException as error:
+            with self._lock:
+                session.cancel(call_id)
+                self._push()
+                if isinstance(error, DeadlineExceeded) and self._is_cut(waiter):
+                    error.problem = NOT_SENT
+            raise
+        finally:
+            with self._lock:
+                self._waiters.pop(waiter, None)
+                self._appoint()
+        return waiter
+
+    def _see_off(self, waiter: _Waiter, size: int, end: float | None) -> None:
+        """Waits until a oneway call has been handed to the system."""
+        while self.session.is_held:
+            self._step(waiter, end)
+        peer = self.session.peer
+        if waiter.end_at is None:
+            if peer is None:
+                raise Unavailable("the server closed the connection; the call was not sent")
+            waiter.end_at = self._queued
+        if peer is not None and size - 4 > peer.largest:
+            raise EncodeError(f"a call of {size} bytes; the server accepts {peer.largest}")
+        self._make_room(waiter, end)
+        if self._is_cut(waiter):
+            raise Unavailable("the connection broke while the call was being sent")
+        self._unheard = True
+
+    def _is_cut(self, waiter: _Waiter) -> bool:
+        """Whether a call has certainly not been sent whole."""
+        return waiter.end_at is not None and waiter.end_at > self._sent
+
+    def _make_room(self, waiter: _Waiter, end: float | None) -> None:
+        """Waits until a call is sent, as far as it can be."""
+        while self._is_cut(waiter) and not self._is_broken and not self.session.is_closed:
+            left = _ROOM_AGAIN if end is None else min(_ROOM_AGAIN, end - monotonic())
+            if left <= 0:
+                raise DeadlineExceeded(NOT_SENT)
+            self._poll_for(select.POLLOUT, left)
+            with self._lock:
+                self._push()
+
+    def _poll_for(self, what: int, seconds: float) -> int:
+        poll = select.poll()
+        poll.register(self.sock, what)
+        found = poll.poll(max(1, int(seconds * 1000)))
+        return found[0][1] if found else 0
+
+    def _wait(self, waiter: _Waiter, end: float | None) -> None:
+        while waiter.outcome is None:
+            self._step(waiter, end)
+
+    def _step(self, waiter: _Waiter, end: float | None) -> None:
+        """Receives, or waits for what another thread receives."""
+        with self._lock:
+            receives = not self._receives and waiter.outcome is None
+            if receives:
+                self._receives = True
+        if not receives:
+            left = -1.0 if end is None else end - monotonic()
+            if end is not None and left <= 0 and waiter.outcome is None:
+                raise DeadlineExceeded(f"no reply within the call's time; {outcomes.MAYBE}")
+            waiter.wake.acquire(timeout=left if left < 0 else max(left, 0.0))
+            return
+        try:
+            while self._queue and not self._is_broken and not self._arrived:
+                # There is something to send still, for which nobody else may wait.
+                until, _ = self._until(end)
+                left = 1.0 if until is None else min(1.0, until - monotonic())
+                found = self._poll_for(select.POLLIN | select.POLLOUT, left) if left > 0 else 0
+                if found & select.POLLOUT:
+                    with self._lock:
+                        self._push()
+                if found & ~select.POLLOUT or left <= 0:
+                    break
+            self._receive(end)
+        except (ConnectionLost, Unavailable) as error:
+            with self._lock:
+                self._heed(self.session.end(error))
+        finally:
+            with self._lock:
+                self._receives = False
+                if self._arrived and not self.session.is_closed:
+                    self._process()
+
+    def _process(self) -> None:
+        """Takes what was received; under the lock."""
+        try:
+            self._heed(self._take())
+            self._push()
+        except BaseException:
+            # Half done for whatever reason, nobody can rely on it any more.
+            self._heed(self.session.end(ConnectionLost("a call was broken off while replies were read")))
+            raise
+
+    def _appoint(self) -> None:
+        """Has another thread receive, if nobody does; under the lock."""
+        if not self._receives and self._waiters:
+            next(iter(self._waiters)).rouse()
+
+    def _heed(self, events: list[Event]) -> None:
+        for event in events:
+            if event[0] == wire.REPLY:
+                self._unheard = False
+                self._tell(event[1], RETURNED, event[2], event[3])
+            elif event[0] == wire.FAULT:
+                self._tell(event[1], FAULT, outcomes.told(event[2]), event[3])
+            elif event[0] == wire.GOAWAY:
+                self.leaves = True
+                for waiter in event[3]:
+                    self._tell(waiter, LOST, outcomes.left_behind(event[2]))
+            elif event[0] == wire.ENDED:
+                self.leaves = True
+                for waiter in event[2]:
+                    is_cut = self._is_cut(waiter)
+                    self._tell(waiter, LOST, _cut(event[1]) if is_cut else outcomes.lost(event[1]))
+                for waiter in event[3]:
+                    self._tell(waiter, LOST, outcomes.not_started(event[1]))
+                for waiter in self._waiters:
+                    waiter.rouse()
+
+    def _tell(
+        self, waiter: _Waiter, kind: int, outcome: Buffer | CallError, metadata: Metadata | None = None
+    ) -> None:
+        waiter.kind, waiter.metadata, waiter.outcome = kind, metadata, outcome
+        waiter.rouse()
+
+    def _push(self) -> None:
+        """Sends as much as there is room for; under the lock."""
+        for piece in self.session.data_to_send():
+            self._queue.append(memoryview(piece))
+            self._queued += len(piece)
+        while self._queue and not self._is_broken:
+            view = self._queue[0]
+            try:
+                sent = self.sock.send(view, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._is_broken = True
+                return
+            self._sent += sent
+            if sent == len(view):
+                self._queue.popleft()
+            else:
+                self._queue[0] = view[sent:]
+
+
+class Shared:
+    """The connection that all calls of a channel go over: one caller makes it, and the others wait for that."""
+
+    __slots__ = ("_attempts", "_connecting", "_connection", "_failure")
+
+    def __init__(self) -> None:
+        self._connection: SharedConnection | None = None
+        self._connecting = threading.Lock()
+        self._attempts = 0
+        """That have failed."""
+        self._failure: Unavailable | None = None
+        """The last one's."""
+
+    def take(
+        self,
+        connect: collections.abc.Callable[[float | None], tuple[Line, float]],
+        is_usable: collections.abc.Callable[[Line, float], bool],
+        end: float | None,
+    ) -> SharedConnection:
+        """Gives the connection for a call.
+
+        Args:
+            connect: Makes one, by a time.
+            is_usable: Looks at one, at a time.
+            end: The call's deadline on the clock of ``time.monotonic``.
+
+        Raises:
+            Unavailable, DeadlineExceeded: None could be made; the call was not sent.
+        """
+        attempts, now = self._attempts, monotonic()
+        connection = self._connection
+        if connection is not None and not connection.leaves:
+            if connection.is_busy or is_usable(connection, now):
+                connection.used = now
+                return connection
+            connection.let_go()
+        if not self._connecting.acquire(timeout=-1 if end is None else max(0.0, end - now)):
+            raise DeadlineExceeded("the time was up before a connection was made; the call was not sent")
+        try:
+            connection = self._connection
+            if connection is None or connection.leaves:
+                if self._attempts != attempts and self._failure is not None:
+                    raise Unavailable(self._failure.problem)
+                connection = typing.cast(SharedConnection, connect(end)[0])
+                connection.used = monotonic()
+                self._connection, self._failure = connection, None
+            return connection
+        except Unavailable as error:
+            self._attempts, self._failure = self._attempts + 1, Unavailable(error.problem)
+            raise
+        finally:
+            self._connecting.release()
+
+    def let_go(self) -> None:
+        """Sees the connection off, when its calls have ended."""
+        connection = self._connection
+        if connection is not None:
+            connection.let_go()
+
+
+def _cut(error: CallError | None) -> CallError:
+    problem = "the server closed the connection" if error is None else error.problem
+    return Unavailable(f"the connection broke while the call was being sent: {problem}")

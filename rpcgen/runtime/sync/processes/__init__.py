@@ -1,0 +1,1 @@
+"""ProcessServer: workers that are forked, watched over and replaced."""

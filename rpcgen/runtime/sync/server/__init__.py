@@ -1,0 +1,1 @@
+"""Server and ThreadServer: a loop that accepts and watches, threads that answer."""
