@@ -50,6 +50,7 @@ KINDS = {
     "loopback": "error",
     "duplicate": "error",
     "foreign": "error",
+    "queue": "note",
     "interfaces": "note",
     "unreachable": "error",
     "silent": "error",
@@ -201,7 +202,17 @@ def is_wildcard(instance: Instance) -> bool:
     return _is(instance.host, "is_unspecified")
 
 
+_OF_QUEUES = {"master", "workers", "tasks", "assign"}
+
+
 def _foreign(name: str) -> Finding:
+    if name.rpartition("/")[2] in _OF_QUEUES:
+        return Finding(
+            "queue",
+            printable(name),
+            "tasks are queued where servers register; programs that know the original layout expect servers alone",
+            "where such programs read it, give the queue a root of its own: the path of its URL",
+        )
     return Finding(
         "foreign",
         printable(name),

@@ -79,6 +79,14 @@ def test_foreign_nodes() -> None:
     assert (finding.kind, finding.place, finding.severity) == ("foreign", "/rpc/master\\n", "error")
 
 
+def test_a_queue_beside_servers_is_a_note() -> None:
+    names = ("/rpc/assign", "/rpc/master", "/rpc/tasks", "/rpc/workers")
+    findings = examine(Contents((), names), place())
+    assert [(one.kind, one.place, one.severity) for one in findings] == [
+        ("queue", name, "note") for name in names
+    ]
+
+
 def test_loopback_is_right_in_a_registry_on_loopback() -> None:
     assert examine(Contents((entry(Instance("127.0.0.1", 1)),)), place(local=True)) == []
 

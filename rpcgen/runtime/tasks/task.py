@@ -10,15 +10,13 @@ import typing
 
 from rpcgen.runtime.errors import (
     CallError,
-    Cancelled,
     DeadlineExceeded,
     DecodeError,
-    FaultCode,
     RemoteFault,
-    Unavailable,
 )
 from rpcgen.runtime.options import current_deadline
 from rpcgen.runtime.tasks.running import RETURNED
+from rpcgen.runtime.wire.outcomes import told
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -28,13 +26,6 @@ if typing.TYPE_CHECKING:
 
 Result = typing.TypeVar("Result")
 Outcome = typing.TypeVar("Outcome", covariant=True)
-
-_TOLD = {
-    FaultCode.UNAVAILABLE: Unavailable,
-    FaultCode.DEADLINE_EXCEEDED: DeadlineExceeded,
-    FaultCode.CANCELLED: Cancelled,
-}
-"""Code of a fault → the error that says the same."""
 
 
 class Awaited:
@@ -201,9 +192,10 @@ class Task(typing.Generic[Outcome]):
             return result
         if isinstance(value, RemoteFault):
             value.method, value.peer = self.method, self._queue.url
-            told = _TOLD.get(value.code)
-            if told is not None:
-                raise told(value.message, method=self.method, peer=self._queue.url) from value
+            meant = told(value)
+            if meant is not value:
+                meant.method, meant.peer = self.method, self._queue.url
+                raise meant from value
         raise value
 
     def __repr__(self) -> str:
