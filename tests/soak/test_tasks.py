@@ -76,8 +76,10 @@ def test_each_task_is_done_once_and_nothing_is_left(tmp_path: pathlib.Path) -> N
             feeder.collect()
             until(lambda: (queue.counts().waiting, queue.counts().running) == (0, 0), queue.counts)
         with client(ensemble.hosts) as operator:
-            assert judge(feeder.queued, Ledger(ran)) == [], account
-            assert judge_nodes(operator, ROOT, feeder.queued) == [], account
+            broken = judge(feeder.queued, Ledger(ran))
+            assert not broken, "\n".join([account, *broken])
+            broken = judge_nodes(operator, ROOT, feeder.queued)
+            assert not broken, "\n".join([account, *broken])
             wait_until_lean(members)
             for member in members:
                 member.terminate()

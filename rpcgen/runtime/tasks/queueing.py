@@ -297,7 +297,7 @@ class Queueing(Duty):
             if task is None:
                 problem = "there is no such task, or no more: its result has been removed"
             elif status is not None and status.data in ENDS:
-                problem = f"the task ended without a result: {status.data.decode()}"
+                problem = f"the task ended without a result, or it has been removed: {status.data.decode()}"
             else:
                 continue
             # It may have ended between the two questions.
