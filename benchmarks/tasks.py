@@ -34,7 +34,7 @@ def run(quick: bool) -> typing.Iterable[Figure]:
     if zookeeper.find_java() is None or zookeeper.find_class_path() is None:
         yield Figure(GROUP, "submit to result", None, "ms", note="not installed: make zookeeper")
         return
-    calls, tasks, waiting, rounds = (50, 500, 2_000, 3) if quick else (500, 5_000, 20_000, 5)
+    calls, tasks, waiting, rounds = (20, 100, 500, 1) if quick else (500, 5_000, 20_000, 5)
     with zookeeper.ZooKeeper() as server:
         yield from idle(server, calls)
         yield from a_second(server, tasks, rounds)
