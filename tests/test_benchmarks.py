@@ -57,6 +57,7 @@ def test_an_interface_has_the_methods_asked_for(shape: Shape) -> None:
         *("compiler", "importing", "cold_start", "session", "calls", "distributed"),
         *("concurrent", "threads", "cost", "registry"),
         pytest.param("zookeeper", marks=pytest.mark.xdist_group("zookeeper")),
+        pytest.param("tasks", marks=pytest.mark.xdist_group("zookeeper")),
     ],
 )
 def test_each_benchmark_runs(name: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
