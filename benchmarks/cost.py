@@ -43,7 +43,8 @@ for _ in range(count):
     connection = socket.create_connection(("127.0.0.1", port))
     if kind == "framed":
         session = ClientSession()
-        connection.sendall(session.sole_call("divide", message[14:]))
+        session.send_call("divide", message[14:])
+        connection.sendall(b"".join(session.data_to_send()))
         events = []
         while len(events) < 2:
             events += session.receive(connection.recv(4096))
