@@ -171,7 +171,7 @@ def test_what_others_left_in_zookeeper(zk_url: str, tmp_path: pathlib.Path) -> N
         ("unreadable", "server-large"),
         ("oversized", "server-large"),
         ("wildcard", "server-all"),
-        ("foreign", "master"),
+        ("queue", "master"),
     }
 
 

@@ -68,9 +68,12 @@ def test_a_master_that_was_stopped_and_wakes_up_writes_nothing(zk_url: str) -> N
 
 def test_a_master_whose_epoch_was_taken_steps_down(cluster: Cluster) -> None:
     with client(cluster.hosts) as operator:
-        operator.set(f"{cluster.root}-tasks/epoch", b"somebody else")
-        operator.delete(f"{cluster.root}/master")
-        operator.create(f"{cluster.root}/master", b"somebody else", ephemeral=True)
+        # At once, or the master is elected again in between.
+        taking = operator.transaction()
+        taking.set_data(f"{cluster.root}-tasks/epoch", b"somebody else")
+        taking.delete(f"{cluster.root}/master")
+        taking.create(f"{cluster.root}/master", b"somebody else", ephemeral=True)
+        assert not [failure for failure in taking.commit() if isinstance(failure, Exception)]
         cluster.stub.divide(1)
         until(lambda: not cluster.master.is_leader)
         assert operator.get_children(f"{cluster.root}/assign/{cluster.worker.name}") == []
