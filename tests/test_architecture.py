@@ -64,7 +64,7 @@ FLOORS = [
         )
     },
     {"rpcgen.runtime.wire"},
-    {"rpcgen.runtime.values", "rpcgen.runtime.schema", "rpcgen.runtime.errors", "rpcgen.runtime.abi"},
+    {f"rpcgen.runtime.{name}" for name in ("values", "schema", "errors", "abi", "closing")},
 ]
 """The runtime from top to bottom. A module imports from its own room and from lower floors."""
 

@@ -21,8 +21,7 @@ import typing
 
 import msgspec
 
-if typing.TYPE_CHECKING:
-    import types
+from rpcgen.runtime.closing import Closing
 
 _log = logging.getLogger("rpcgen")
 
@@ -246,7 +245,7 @@ class Registration(abc.ABC):
         """
 
 
-class Registry(abc.ABC):
+class Registry(Closing, abc.ABC):
     """Where servers register and clients find them. Thread-safe; nothing is connected before its first use.
 
     After a fork the child's first use makes connections of its own; registrations and
@@ -295,17 +294,6 @@ class Registry(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """Withdraws every registration, ends every watch, thread and connection. Again is harmless."""
-
-    def __enter__(self) -> typing.Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: types.TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url}>"

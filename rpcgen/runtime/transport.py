@@ -6,6 +6,7 @@ import typing
 
 if typing.TYPE_CHECKING:
     import collections.abc
+    import socket
     import ssl
 
     from rpcgen.runtime.tls import TLS
@@ -102,13 +103,20 @@ def is_plain(protocol: str, **framed_alone: object) -> bool:
     return protocol == "plain"
 
 
-def keep_alive(sock: typing.Any) -> None:
-    """Makes the system find out, within 40 s, that the host at the other end of a TCP connection has gone.
+def tune(sock: socket.socket) -> None:
+    """Makes a TCP connection send at once, and the system find out that the host at its other end has gone.
 
-    It answers for a process that is busy, too. Where the system knows no such settings it decides itself.
+    It finds out within 40 s, and answers for a process that is busy, too. Where the system knows no such
+    settings it decides itself. Sockets of other families stay as they are.
+
+    Raises:
+        OSError: The connection is gone already.
     """
     import socket
 
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
     for name, value in zip(names, KEPT_ALIVE, strict=True):

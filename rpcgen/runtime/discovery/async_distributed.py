@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing
 from time import monotonic
 
+from rpcgen.runtime.closing import AsyncClosing
 from rpcgen.runtime.discovery.distribution import Distribution
 from rpcgen.runtime.discovery.tries import Wait
 from rpcgen.runtime.errors import RpcError
@@ -16,7 +17,6 @@ from rpcgen.runtime.options import receiving
 
 if typing.TYPE_CHECKING:
     import collections.abc
-    import types
 
     from rpcgen.runtime.discovery.distribution import Metadata, Protocol
     from rpcgen.runtime.discovery.options import AsyncDistributedOptions
@@ -25,7 +25,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.registry import Registry
 
 
-class AsyncDistributedChannel(Distribution):
+class AsyncDistributedChannel(Distribution, AsyncClosing):
     """Calls the servers that a registry lists, from asyncio: ``AsyncClientStub(AsyncDistributedChannel())``.
 
     It decides as ``rpc.DistributedChannel`` does, and has one connection to each server, for all calls.
@@ -140,17 +140,6 @@ class AsyncDistributedChannel(Distribution):
         if services or registry is not None:
             # What feeds a list may be waited for.
             await asyncio.to_thread(_leave_registry, services, registry)
-
-    async def __aenter__(self) -> typing.Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: types.TracebackType | None,
-    ) -> None:
-        await self.close()
 
     def __repr__(self) -> str:
         return f"<{'closed ' if self._closed else ''}asyncio channel to the servers of {self.registry_url}>"

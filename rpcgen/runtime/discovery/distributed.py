@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing
 from time import monotonic
 
+from rpcgen.runtime.closing import Closing
 from rpcgen.runtime.discovery.distribution import Distribution
 from rpcgen.runtime.discovery.tries import Wait
 from rpcgen.runtime.errors import RpcError
@@ -16,7 +17,6 @@ from rpcgen.runtime.options import receiving
 
 if typing.TYPE_CHECKING:
     import collections.abc
-    import types
 
     from rpcgen.runtime.discovery.distribution import Metadata, Protocol
     from rpcgen.runtime.discovery.options import DistributedOptions
@@ -24,7 +24,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.registry import Registry
 
 
-class DistributedChannel(Distribution):
+class DistributedChannel(Distribution, Closing):
     """Calls the servers that a registry lists. Give it to a stub: ``ClientStub(DistributedChannel())``.
 
     A call that was certainly not started goes to another server at once; one that was sent,
@@ -155,17 +155,6 @@ class DistributedChannel(Distribution):
                 channel.close()
         if registry is not None:
             registry.close()
-
-    def __enter__(self) -> typing.Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: types.TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<{'closed ' if self._closed else ''}channel to the servers of {self.registry_url}>"

@@ -12,6 +12,7 @@ import time
 import typing
 import weakref
 
+from rpcgen.runtime.closing import Closing
 from rpcgen.runtime.discovery.zookeeper import settings
 from rpcgen.runtime.discovery.zookeeper.worker import Worker as SessionThread
 from rpcgen.runtime.registry import DEFAULT_URL, ENVIRONMENT
@@ -87,7 +88,7 @@ class Duty:
         raise NotImplementedError
 
 
-class Station:
+class Station(Closing):
     """A place in ZooKeeper from which tasks are queued, assigned or run. Fork-safe: a child begins anew, or not at all.
 
     Args:

@@ -23,7 +23,6 @@ from rpcgen.runtime.tasks.records import Stage
 
 if typing.TYPE_CHECKING:
     import collections.abc
-    import types
 
     from rpcgen.runtime.discovery.zookeeper.asked import Node, Outcome
     from rpcgen.runtime.discovery.zookeeper.session import Session, Stat
@@ -231,8 +230,3 @@ class Master(Station):
     def __enter__(self) -> typing.Self:
         self.start()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
-    ) -> None:
-        self.close()

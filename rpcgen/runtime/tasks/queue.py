@@ -30,7 +30,6 @@ from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
 
 if typing.TYPE_CHECKING:
     import collections.abc
-    import types
 
     from rpcgen.runtime.discovery.zookeeper.session import Session
     from rpcgen.runtime.stubs import MessageProtocol
@@ -292,14 +291,6 @@ class TaskQueue(Station):
         if failed:
             raise failed[0]
         return found[0]
-
-    def __enter__(self) -> typing.Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _header(

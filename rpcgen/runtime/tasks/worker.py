@@ -19,7 +19,6 @@ from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
 
 if typing.TYPE_CHECKING:
     import collections.abc
-    import types
 
     from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.stubs import ServerStub
@@ -163,8 +162,3 @@ class Worker(Station):
     def __enter__(self) -> typing.Self:
         self.start()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
-    ) -> None:
-        self.close()

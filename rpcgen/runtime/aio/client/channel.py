@@ -13,6 +13,7 @@ import typing
 from time import monotonic
 
 from rpcgen.runtime.address import Address
+from rpcgen.runtime.closing import AsyncClosing
 from rpcgen.runtime.errors import (
     CallError,
     DeadlineExceeded,
@@ -35,7 +36,6 @@ if typing.TYPE_CHECKING:
     import asyncio
     import collections.abc
     import ssl
-    import types
 
     from rpcgen.runtime.aio.client.connection import Answer
     from rpcgen.runtime.aio.client.link import Link
@@ -63,7 +63,7 @@ def _count_fork() -> None:
 os.register_at_fork(after_in_child=_count_fork)
 
 
-class AsyncChannel:
+class AsyncChannel(AsyncClosing):
     """Calls one server, from asyncio. Give it to a stub: ``AsyncClientStub(AsyncChannel(host, port))``.
 
     All calls share one connection, made on the first call, and again after it broke. Where several event
@@ -363,17 +363,6 @@ class AsyncChannel:
                 _tell(loop, link.end)
         if here in self._links:
             await self._links[here].close()
-
-    async def __aenter__(self) -> typing.Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: types.TracebackType | None,
-    ) -> None:
-        await self.close()
 
     def __reduce__(self) -> typing.NoReturn:
         raise TypeError("a channel cannot be pickled: give the other process its address")

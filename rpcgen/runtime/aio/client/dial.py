@@ -8,8 +8,7 @@ import socket
 import typing
 
 from rpcgen.runtime.errors import Unavailable
-from rpcgen.runtime.sync.client.dial import CONNECT_TIME, literal, reason
-from rpcgen.runtime.transport import keep_alive
+from rpcgen.runtime.sync.client.dial import CONNECT_TIME, connected, literal, reason
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -95,12 +94,7 @@ async def _connected(family: int, where: typing.Any) -> socket.socket:
         sock.setblocking(False)
         async with asyncio.timeout(CONNECT_TIME):
             await loop.sock_connect(sock, where)
-        if family != socket.AF_UNIX:
-            # With nothing listening, a port of the ephemeral range can be connected to from itself.
-            if sock.getsockname() == sock.getpeername():
-                raise ConnectionRefusedError("Connection refused")
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            keep_alive(sock)
+        connected(sock)
     except BaseException:
         sock.close()
         raise

@@ -13,7 +13,7 @@ import typing
 from time import monotonic
 
 from rpcgen.runtime.sync.server.accepting import Acceptor, peer_of
-from rpcgen.runtime.transport import keep_alive
+from rpcgen.runtime.transport import tune
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -121,9 +121,7 @@ class Entrance:
             return
         try:
             sock.setblocking(False)
-            if sock.family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                keep_alive(sock)
+            tune(sock)
         except OSError:  # that client is gone again
             sock.close()
             return

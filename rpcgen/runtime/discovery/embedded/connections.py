@@ -13,11 +13,11 @@ import asyncio
 import collections.abc
 import enum
 import logging
-import socket
 import typing
 
 from rpcgen.runtime.discovery.embedded.protocol import MAX_LINE, Lines, Oversized, refused
 from rpcgen.runtime.discovery.embedded.registrar import Peer, Registrar
+from rpcgen.runtime.transport import tune
 
 _log = logging.getLogger("rpcgen")
 
@@ -31,8 +31,6 @@ MAX_BEHIND = 4 << 20
 """Bytes of changes that wait for a watcher that does not read."""
 _LINES_A_TURN = 64
 _BYTES_A_TURN = 262144
-_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 20, "TCP_KEEPCNT": 3}
-"""A watcher whose machine is gone says nothing: the system finds out in two minutes."""
 
 
 class _State(enum.Enum):
@@ -119,7 +117,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = typing.cast(asyncio.Transport, transport)
-        _keep_alive(self._transport.get_extra_info("socket"))
+        tune(self._transport.get_extra_info("socket"))
         self._all.open.add(self)
         if len(self._all.open) > self._all.most:
             self._leave(self._all.refuse(), LINGER)
@@ -263,10 +261,3 @@ class Connection(asyncio.Protocol):
     def _name(self) -> str:
         name = self._transport.get_extra_info("peername")
         return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "unknown"
-
-
-def _keep_alive(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE.items():
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

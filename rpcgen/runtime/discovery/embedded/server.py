@@ -23,14 +23,12 @@ import time
 import typing
 
 from rpcgen.runtime.address import Address
+from rpcgen.runtime.closing import Closing
 from rpcgen.runtime.discovery.embedded.connections import Connection, Connections
 from rpcgen.runtime.discovery.embedded.journal import Journal
 from rpcgen.runtime.discovery.embedded.protocol import DEFAULT_PORT
 from rpcgen.runtime.discovery.embedded.registrar import Registrar
 from rpcgen.runtime.sync.server.listen import address_of, listen
-
-if typing.TYPE_CHECKING:
-    import types
 
 TICK = 0.25
 """Seconds between two looks at what has expired or waits too long."""
@@ -68,7 +66,7 @@ class _State(enum.Enum):
     CLOSED = "is closed"
 
 
-class RegistryServer:
+class RegistryServer(Closing):
     """The embedded registry's server; ``rpcgen registry`` runs one.
 
     ``with RegistryServer(port=0) as registry: …`` serves in a thread of its own, and
@@ -202,14 +200,6 @@ class RegistryServer:
 
     def __enter__(self) -> typing.Self:
         return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: types.TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {self._address or self._wanted}, {self._state.name.lower()}>"

@@ -14,6 +14,7 @@ import typing
 from time import monotonic
 
 from rpcgen.runtime.address import Address
+from rpcgen.runtime.closing import Closing
 from rpcgen.runtime.errors import (
     CallError,
     Cancelled,
@@ -36,7 +37,6 @@ if typing.TYPE_CHECKING:
     import collections.abc
     import ssl
     import threading
-    import types
 
     from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.stubs import MessageProtocol
@@ -65,7 +65,7 @@ def _count_fork() -> None:
 os.register_at_fork(after_in_child=_count_fork)
 
 
-class Channel:
+class Channel(Closing):
     """Calls one server. Give it to a stub: ``ClientStub(Channel(host, port))``.
 
     Nothing is connected before the first call. Many threads may share a channel; each
@@ -288,22 +288,15 @@ class Channel:
         timeout: float | None,
         metadata: Metadata | None,
     ) -> typing.Any:
-        from rpcgen.runtime.interceptors import Call, through
+        from rpcgen.runtime.interceptors import client_call, through
         from rpcgen.runtime.options import end_of_call, receiving
 
-        call = Call(
-            protocol,
-            args,
-            metadata=dict(metadata or {}),
-            reply_metadata={},
-            peer=self._peer,
-            deadline=end_of_call(protocol, timeout, self._timeout, monotonic()),
-        )
+        end = end_of_call(protocol, timeout, self._timeout, monotonic())
+        call = client_call(protocol, args, end, metadata, self._peer)
 
         def proceed() -> typing.Any:
-            left = None if call.deadline is None else call.deadline - monotonic()
             with receiving(call.reply_metadata):
-                return self.call(protocol, call.args, left, _INSIDE, call.metadata or None)
+                return self.call(protocol, call.args, call.remaining(), _INSIDE, call.metadata or None)
 
         return through(self._interceptors, call, proceed)
 
@@ -395,17 +388,6 @@ class Channel:
         # Closing the descriptor under a thread that waits on it would wake nobody.
         for connection in list(self._open):
             connection.break_off()
-
-    def __enter__(self) -> typing.Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: types.TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __reduce__(self) -> typing.NoReturn:
         raise TypeError("a channel cannot be pickled: give the other process its address")

@@ -9,7 +9,7 @@ import time
 import typing
 
 from rpcgen.runtime.errors import DeadlineExceeded, Unavailable
-from rpcgen.runtime.transport import keep_alive
+from rpcgen.runtime.transport import tune
 
 if typing.TYPE_CHECKING:
     import ssl
@@ -101,17 +101,25 @@ def _connect(family: int, where: typing.Any, wait: float) -> socket.socket:
     try:
         sock.settimeout(wait)
         sock.connect(where)
-        # With nothing listening, a port of the ephemeral range can be connected to from itself.
-        if family != socket.AF_UNIX and sock.getsockname() == sock.getpeername():
-            raise ConnectionRefusedError("Connection refused")
         sock.settimeout(None)
-        if family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            keep_alive(sock)
+        connected(sock)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def connected(sock: socket.socket) -> None:
+    """Makes a socket ready for calls that has just been connected.
+
+    Raises:
+        ConnectionRefusedError: It is connected to itself.
+        OSError: It is gone already.
+    """
+    # With nothing listening, a port of the ephemeral range can be connected to from itself.
+    if sock.family != socket.AF_UNIX and sock.getsockname() == sock.getpeername():
+        raise ConnectionRefusedError("Connection refused")
+    tune(sock)
 
 
 def reason(error: OSError | None) -> str:

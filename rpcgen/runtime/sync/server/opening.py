@@ -12,7 +12,7 @@ from rpcgen.runtime.sync.client.dial import set_timeout
 from rpcgen.runtime.sync.server.connection import QUIET, Connection, Next
 from rpcgen.runtime.sync.server.framed_connection import FramedConnection
 from rpcgen.runtime.sync.server.plain_connection import PlainConnection
-from rpcgen.runtime.transport import PLAIN_REFUSED, keep_alive
+from rpcgen.runtime.transport import PLAIN_REFUSED, tune
 from rpcgen.runtime.wire.frames import FIRST_BYTE
 
 if typing.TYPE_CHECKING:
@@ -50,9 +50,7 @@ class Opening(Connection):
         *,
         has_room: bool = True,
     ) -> None:
-        if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            keep_alive(sock)
+        tune(sock)
         set_timeout(sock, socket.SO_RCVTIMEO, QUIET)
         set_timeout(sock, socket.SO_SNDTIMEO, QUIET)
         self._transport = transport
