@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 import typing
 
 from rpcgen.compiler import literals, model, syntax
 from rpcgen.compiler.scope import Scope, a, did_you_mean
 
 _LARGEST: typing.Final = 2**31 - 1
+_FINDING: typing.Final = re.compile(r"[A-Z][0-9]{3}")
 _METHOD: typing.Final = frozenset({"method"})
+_USED: typing.Final = frozenset(
+    {
+        "method",
+        "service",
+        "struct",
+        "union",
+        "enum",
+        "exception",
+        "field",
+        "parameter",
+        "member",
+        "enum member",
+    }
+)
 _PLACES: typing.Final[dict[str, frozenset[str]]] = {
     "idempotent": _METHOD,
     "timeout": _METHOD,
     "attempts": _METHOD,
     "priority": _METHOD,
     "retryable": frozenset({"exception"}),
-    "deprecated": frozenset(
-        {
-            "method",
-            "service",
-            "struct",
-            "union",
-            "enum",
-            "exception",
-            "field",
-            "parameter",
-            "member",
-            "enum member",
-        }
-    ),
+    "deprecated": _USED,
+    "allow": _USED | {"const", "typedef"},
 }
 
 
@@ -72,7 +76,7 @@ def read(scope: Scope, written: tuple[syntax.Annotation, ...], place: str) -> An
         if own and place not in _PLACES[name]:
             scope.error("E411", span, "", help=_where(name), name=name, what=a(place))
             continue
-        if own and name in first:
+        if own and name in first and name != "allow":
             scope.error("E413", span, "again here", ((first[name].name.span, "first here"),), name=name)
             continue
         first[name] = node
@@ -114,11 +118,14 @@ def _argument(scope: Scope, node: syntax.Annotation, arguments: tuple[model.Lite
             return number
         case "deprecated", (str() as why,):
             return why
+        case "allow", (str() as code, str() as why) if _FINDING.fullmatch(code) and why.strip():
+            return code
     takes, example = {
         "timeout": ("one duration above zero", "@timeout(2s)"),
         "attempts": ("one whole number above zero", "@attempts(5)"),
         "priority": ("one whole number of 32 bits", "@priority(1)"),
         "deprecated": ("one string", '@deprecated("use find")'),
+        "allow": ("a finding's code and why it is allowed", '@allow("B102", "nobody calls it")'),
     }.get(name, ("no arguments", f"@{name}"))
     scope.error("E412", node.span, "", help=f"write {example}", name=name, what=takes)
     return None
