@@ -190,7 +190,7 @@ class Decoder:
     def _set(self, type_: SetOf, end: int) -> set[typing.Any]:
         count = self._enter(end)
         found: set[typing.Any] = set()
-        alike = _Alike(type_.item)
+        alike = Alike(type_.item)
         for index in range(count):
             at = self.pos
             item = self._item(type_.item, end, index)
@@ -204,7 +204,7 @@ class Decoder:
     def _map(self, type_: MapOf, end: int) -> dict[typing.Any, typing.Any]:
         count = self._enter(end)
         found: dict[typing.Any, typing.Any] = {}
-        alike = _Alike(type_.key)
+        alike = Alike(type_.key)
         for index in range(count):
             at = self.pos
             key = self._item(type_.key, end, index)
@@ -274,7 +274,7 @@ class Decoder:
             raise Misfit(f"nested deeper than {self._limits.nesting}", at)
 
 
-class _Alike:
+class Alike:
     """Counts the keys of a set or map that have one hash, where who sends them can choose it."""
 
     __slots__ = ("_count", "_hashes")
@@ -283,7 +283,7 @@ class _Alike:
         self._hashes: set[int] | None = set() if resolved(type_) is UUID else None
         self._count = 0
 
-    def check(self, key: object, at: int) -> None:
+    def check(self, key: object, at: int | None) -> None:
         if self._hashes is not None:
             self._hashes.add(hash(key))
             self._count += 1
