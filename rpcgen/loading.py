@@ -81,7 +81,7 @@ def load(path: _Path, include_dirs: typing.Iterable[_Path] = ()) -> types.Module
         if compilation.module is None:
             raise _error(path, compilation.report)
         try:
-            module = _module(compilation.module)
+            module = module_of(compilation.module)
         except codegen.GenerateError as error:
             raise _error(path, error.report) from None
         _roots[key] = module, _stamps(loader.read, started)
@@ -93,8 +93,12 @@ def _error(path: _Path, report: Report) -> IdlError:
     return IdlError(text.rstrip(), report.diagnostics)
 
 
-def _module(interface: model.Module) -> types.ModuleType:
-    """Gives the module of an interface, after making those that it includes."""
+def module_of(interface: model.Module) -> types.ModuleType:
+    """Gives the module of a compiled interface, after making those that it includes.
+
+    Raises:
+        codegen.GenerateError: Names would collide in Python.
+    """
     made: dict[str, types.ModuleType] = {}
     for one in interface.closure():
         path = os.path.realpath(one.path)

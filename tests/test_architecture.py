@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "codegen": {"compiler", "root"},
     "compiler": {"root"},
     "runtime": set(),
-    "root": {"loading"},
+    "root": {"compiler", "loading"},
 }
 """Room → the other rooms that its modules may import. The command's own ``rpcgen.__main__`` is cli."""
 

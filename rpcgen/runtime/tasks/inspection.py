@@ -152,6 +152,20 @@ def listing(session: Session, layout: Layout) -> collections.abc.Iterator[TaskIn
                 yield _info(task, node, status, at.get(task))
 
 
+def calls(session: Session, layout: Layout) -> collections.abc.Iterator[tuple[str, bytes]]:
+    """Gives the tasks of ours that have not ended, each with its call, as plain messages have it."""
+    (found,) = session.gather([Children(layout.tasks)])
+    tasks = iter(names.tasks(found or ()))
+    while block := list(itertools.islice(tasks, BLOCK)):
+        asks = [Get(path) for task in block for path in (layout.task(task), layout.status(task))]
+        nodes = iter(session.gather(asks))
+        for task in block:
+            node, status = next(nodes), next(nodes)
+            told = None if node is None else unpack(Header, node.data)
+            if told is not None and (status is None or status.data not in ENDS):
+                yield task, told[1]
+
+
 def show(session: Session, layout: Layout, task: str) -> TaskInfo:
     """Gives all that is known of one task."""
     node, status, result, history = session.gather(

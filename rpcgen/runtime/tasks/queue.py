@@ -218,6 +218,10 @@ class TaskQueue(Station):
         found = self._do(lambda session: list(inspection.listing(session, self._layout)), timeout)
         return sorted(found, key=lambda info: info.submitted)
 
+    def calls(self, timeout: float = 60.0) -> list[tuple[str, bytes]]:
+        """Gives the tasks of ours that have not ended: ids, and calls as plain messages."""
+        return self._do(lambda session: list(inspection.calls(session, self._layout)), timeout)
+
     def show(self, id: str, timeout: float = 10.0) -> TaskInfo:
         """Gives all that is known of one task: its history and error, too."""
         return self._do(lambda session: inspection.show(session, self._layout, id), timeout)

@@ -1,0 +1,177 @@
+"""The two sides that `breaking` compares: files as the compiler takes them, and what runs.
+
+A server tells its interface itself (`rpc.describe`); of a registry every server is asked, and those
+with the same text are one side. What queued calls hold is judged by decoding them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import posixpath
+import re
+import typing
+
+from rpcgen.cli.console import Console
+from rpcgen.cli.errors import CommandError
+from rpcgen.cli.registries import open_named, printable, read
+from rpcgen.compiler.changes.sides import GIT, SideError, read_side, read_texts
+
+if typing.TYPE_CHECKING:
+    from rpcgen.compiler.changes.contracts import Contract
+
+SERVERS: typing.Final = ("tcp://", "unix://")
+REGISTRIES: typing.Final = ("zk://", "registry://", "static://")
+TASKS: typing.Final = "tasks+"
+
+_FILE = re.compile(r"^// file: (.+)$", re.MULTILINE)
+_INCLUDE = re.compile(r'^include "(?:[^"\n]*/)?([^"/\n]+)"$', re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Side:
+    """A version, and who has it: the servers' addresses, or what was named."""
+
+    names: tuple[str, ...]
+    contract: Contract
+
+
+def sides(name: str, include_dirs: tuple[str, ...], timeout: float) -> list[Side]:
+    """Gives every version that a name stands for: one, or one for each that a registry's servers have.
+
+    Raises:
+        SideError: A version has errors.
+        CommandError: Somebody cannot be reached, or answers what is no interface.
+    """
+    if name.startswith(SERVERS):
+        return [Side((name,), _live(name, describe(name, timeout), is_partial=False))]
+    if name.startswith(REGISTRIES):
+        return _of_registry(name, timeout)
+    if "://" in name and not name.startswith(GIT):
+        raise CommandError(
+            f"{printable(name)} is nothing that can be compared",
+            help="name a file, a folder, git:REV:PATH, tcp://…, unix://…, zk://…, registry://… or static://…",
+        )
+    return [Side((name,), read_side(name, include_dirs))]
+
+
+def describe(url: str, timeout: float) -> str:
+    """Asks a server for its interface.
+
+    Raises:
+        CommandError: It does not answer.
+    """
+    from rpcgen import runtime as rpc
+    from rpcgen.runtime.dispatch import Describe
+
+    try:
+        with rpc.connect(url, timeout=timeout) as channel:
+            text: str = channel.call(Describe, ())
+    except rpc.CallError as error:
+        raise CommandError(
+            f"{printable(url)}: {printable(error.problem)}", help="is it there, and a server of rpcgen?"
+        ) from error
+    except (ValueError, OSError) as error:
+        raise CommandError(f"{printable(url)}: {error}") from error
+    return text
+
+
+def _of_registry(url: str, timeout: float) -> list[Side]:
+    with open_named(url) as registry:
+        contents = read(registry, timeout)
+    addresses = sorted({entry.instance.address for entry in contents.entries if entry.instance is not None})
+    if not addresses:
+        raise CommandError(f"no server is registered in {printable(url)}")
+    texts: dict[str, list[str]] = {}
+    for address, text in zip(addresses, _describe_all(addresses, timeout), strict=True):
+        texts.setdefault(text, []).append(address)
+    return [Side(tuple(names), _live(names[0], text, is_partial=True)) for text, names in texts.items()]
+
+
+def _describe_all(addresses: list[str], timeout: float) -> list[str]:
+    import concurrent.futures
+
+    with concurrent.futures.ThreadPoolExecutor(min(32, len(addresses))) as pool:
+        return list(pool.map(lambda address: describe(address, timeout), addresses))
+
+
+def _live(address: str, text: str, *, is_partial: bool) -> Contract:
+    """Gives the version that a server has, of what `rpc.describe` said."""
+    try:
+        contract = read_texts(files(address, text))
+    except SideError as error:
+        if error.report is None:
+            raise
+        first = error.report.diagnostics[0]
+        raise CommandError(
+            f"{printable(address)} describes what is no interface: {printable(first.message)}"
+        ) from error
+    return dataclasses.replace(contract, is_partial=is_partial, is_source=False)
+
+
+def files(address: str, text: str) -> dict[str, str]:
+    """Gives the files of a description by path; its includes are among them, in one folder."""
+    parts = _FILE.split(text)
+    named = dict(zip(parts[1::2], parts[2::2], strict=True)) or {"interface.idl": text}
+    return {
+        posixpath.join(address, posixpath.basename(file)): _INCLUDE.sub(r'include "\1"', part)
+        for file, part in named.items()
+    }
+
+
+class Broken(typing.NamedTuple):
+    """A queued task that the new version cannot run."""
+
+    task: str
+    method: str
+    problem: str
+
+
+def broken_tasks(url: str, new: Contract, console: Console, timeout: float) -> list[Broken]:
+    """Gives the tasks that wait or run in a queue and that a server of the new version could not read.
+
+    A task says its method and the tags of its arguments, not their types: a type that became another
+    of the same width is not seen here, but by comparing the versions.
+
+    Raises:
+        CommandError: The queue cannot be reached.
+    """
+    from rpcgen.cli.queues import check, explained
+
+    named = check(url.removeprefix(TASKS))
+    with explained():
+        from rpcgen.runtime.tasks.queue import TaskQueue
+
+        with TaskQueue(named) as queue:
+            calls = queue.calls(timeout)
+    console.log(f"{printable(url)}: {len(calls)} tasks that have not ended")
+    codecs = _codecs(new)
+    return [found for task, call in calls if (found := _judge(task, call, codecs)) is not None]
+
+
+def _judge(task: str, call: bytes, codecs: dict[str, typing.Any]) -> Broken | None:
+    from rpcgen.runtime.errors import DecodeError
+    from rpcgen.runtime.tasks.envelopes import arguments, method
+
+    name = method(call)
+    if name is None:
+        return Broken(task, "", "its call cannot be read")
+    if name not in codecs:
+        return Broken(task, name, "there is no such method")
+    try:
+        codecs[name].decode_args(arguments(call))
+    except DecodeError as error:
+        return Broken(task, name, str(error))
+    return None
+
+
+def _codecs(contract: Contract) -> dict[str, typing.Any]:
+    """Gives what reads the calls of every method, by its wire name."""
+    from rpcgen.loading import module_of
+    from rpcgen.runtime.stubs import MessageProtocol
+
+    return {
+        value.name: value.codec()
+        for root in contract.roots
+        for value in vars(module_of(root)).values()
+        if isinstance(value, MessageProtocol)
+    }
