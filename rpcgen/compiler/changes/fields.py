@@ -112,8 +112,12 @@ def _compare_items(
     ):
         before, after = one.default.written, other.default.written
         if before == after:
-            before, after = "another", f"{after} (a constant that changed)"
+            before, after = (f"{each.written}, {_shown(each.value)}" for each in (one.default, other.default))
         changes.add("B012", other.span, one.span, annotations, name=name, old=before, new=after)
+
+
+def _shown(value: model.Literal) -> str:
+    return str(value.number if isinstance(value, model.EnumValue) else value)
 
 
 def bare(type_: model.Type) -> model.Type:
