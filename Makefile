@@ -55,6 +55,7 @@ check: setup ## lint, format, types, and generated code that is up to date
 	$(BIN) -m mypy
 	MYPYPATH=generated $(BIN) -m mypy examples/fleet examples/tasks
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN) -m pyright
+	$(BIN) -m rpcgen fmt --check idl
 	$(BIN) -m rpcgen compile --check idl/*.idl -o generated
 
 SECONDS ?= 600
@@ -100,6 +101,7 @@ generate: setup ## translate the templates; compile idl/ into generated/
 format: setup ## lint what can be mended, and format
 	$(BIN) -m ruff check --fix .
 	$(BIN) -m ruff format .
+	$(BIN) -m rpcgen fmt idl
 
 lock: setup ## write requirements/ anew from pyproject.toml
 	@$(BIN) scripts/lock_requirements.py

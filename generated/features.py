@@ -726,7 +726,8 @@ enum Kind {
     /// They live together.
     HOME = 0
     WORK = 1
-    @deprecated("use WORK") OFFICE = 2
+    @deprecated("use WORK")
+    OFFICE = 2
     UNKNOWN = -1
     reserved 3
 }
@@ -750,8 +751,10 @@ struct Person {
     7: list<Person> children = []
     8: map<Kind, common.Money> debts = {}
     9: set<UserId> friends = [1, 2]
-    @acme.column("born_on", 10, true) 10: date? born
-    @deprecated("no longer kept") 11: string class = ""
+    @acme.column("born_on", 10, true)
+    10: date? born
+    @deprecated("no longer kept")
+    11: string class = ""
 }
 
 /// One value of every type.

@@ -632,7 +632,11 @@ service Catalogue extends common.Base {
 /// What customers do.
 service Orders extends common.Base {
     /// Places an order and takes the articles out of stock.
-    Order place(1: list<Line> lines, 2: Address address, 3: map<Sku, string> notes = {}) => OutOfStock, NoSuchArticle, common.Busy
+    Order place(
+        1: list<Line> lines,
+        2: Address address,
+        3: map<Sku, string> notes = {}
+    ) => OutOfStock, NoSuchArticle, common.Busy
     /// Pays an order; paying one twice does nothing.
     @timeout(10s)
     Order pay(1: OrderId id, 2: Payment payment) => NoSuchOrder, PaymentRefused

@@ -17,7 +17,19 @@ from rpcgen import __version__
 from rpcgen.cli.console import Console, tolerate_characters
 from rpcgen.cli.errors import CommandError, did_you_mean, refused
 
-COMMANDS = ("init", "compile", "check", "breaking", "registry", "ls", "doctor", "master", "worker", "tasks")
+COMMANDS = (
+    "init",
+    "compile",
+    "check",
+    "fmt",
+    "breaking",
+    "registry",
+    "ls",
+    "doctor",
+    "master",
+    "worker",
+    "tasks",
+)
 
 HELP = f"""\
 rpcgen {__version__}: typed remote calls in Python from one interface file
@@ -28,6 +40,7 @@ Commands:
   init      write a first interface, server and client that run
   compile   make a Python module of each interface file
   check     report what is wrong with interface files, and write nothing
+  fmt       write interface files in their one form, comments kept
   breaking  say whom a new version of an interface breaks
   registry  run the registry for one machine
   ls        list the servers in a registry, and show how that changes

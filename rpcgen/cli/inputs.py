@@ -55,16 +55,14 @@ def settings(arguments: argparse.Namespace) -> Settings:
             configuration is faulty.
     """
     config = read_config()
-    if "" in (arguments.output, arguments.templates, *arguments.include, *arguments.files):
+    if "" in (arguments.output, arguments.templates, *arguments.include):
         raise CommandError("a path is empty")
-    files = _files(arguments.files or config.files)
-    if not files:
-        raise CommandError("no FILE is named", help=_wanted(config))
+    files = named_files(arguments.files, config)
     templates = arguments.templates or config.templates
     if templates is not None and not os.path.isdir(templates):
         raise CommandError(f"the folder of templates, {templates}, is not there")
     return Settings(
-        files=tuple(files),
+        files=files,
         include=(*arguments.include, *config.include),
         output=arguments.output or config.output,
         templates=pathlib.Path(templates) if templates is not None else None,
@@ -72,6 +70,20 @@ def settings(arguments: argparse.Namespace) -> Settings:
         sources=(*arguments.include, *config.include, *map(os.path.dirname, _files(config.files))),
         config=config.path,
     )
+
+
+def named_files(named: typing.Sequence[str], config: Config) -> tuple[str, ...]:
+    """Gives the interface files that are named, or else those of the configuration, each once.
+
+    Raises:
+        CommandError: There are none, or a path is empty.
+    """
+    if "" in named:
+        raise CommandError("a path is empty")
+    files = tuple(_files(named or config.files))
+    if not files:
+        raise CommandError("no FILE is named", help=_wanted(config))
+    return files
 
 
 def _files(named: typing.Iterable[str]) -> list[str]:

@@ -82,11 +82,14 @@ def diff(file: Generated) -> str:
     current = _current(file.path)
     shown = str(file.path)
     before = "" if current is None else current.decode("utf-8", "replace")
+    return unified(before, file.text, "/dev/null" if current is None else shown, shown)
+
+
+def unified(before: str, after: str, old: str, new: str) -> str:
+    """Gives the unified diff between two texts, called ``old`` and ``new`` in it."""
+    # Not splitlines, which would cut at characters that are no line ends to those who read diffs.
     lines = difflib.unified_diff(
-        before.splitlines(keepends=True),
-        file.text.splitlines(keepends=True),
-        "/dev/null" if current is None else shown,
-        shown,
+        re.findall(r"[^\n]*\n|[^\n]+", before), re.findall(r"[^\n]*\n|[^\n]+", after), old, new
     )
     return "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
@@ -113,7 +116,7 @@ def write(file: Generated) -> bool:
         return False
     target = pathlib.Path(os.path.realpath(file.path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    _replace(target, file.text.encode())
+    replace(target, file.text.encode())
     return True
 
 
@@ -159,7 +162,12 @@ def _current(path: pathlib.Path) -> bytes | None:
         return None
 
 
-def _replace(target: pathlib.Path, data: bytes) -> None:
+def replace(target: pathlib.Path, data: bytes) -> None:
+    """Writes a file whole or not at all; its permissions stay.
+
+    Raises:
+        OSError: It cannot be written; what stood there still does.
+    """
     # Beside its target, so that the move stays within one file system and is atomic.
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:

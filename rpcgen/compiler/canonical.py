@@ -1,8 +1,9 @@
 """Syntax to interface text in its one canonical form: what ``rpc.describe`` gives.
 
-Four spaces, one member a line, `1: int num1 = 1`, an empty line between declarations. Values
-stand as they were written; ordinary comments are left out. Compiling the result gives the
-same model.
+Four spaces, one member a line, `1: int num1 = 1`, an empty line between declarations; what
+would not fit a line has its parameters, items or annotations one a line. Values stand as they
+were written; ordinary comments are left out: ``formatter`` puts them back. Compiling the result
+gives the same model.
 """
 
 from __future__ import annotations
@@ -11,41 +12,52 @@ import typing
 
 from rpcgen.compiler import syntax
 
+WIDTH: typing.Final = 100
+"""Columns that a list may take on one line."""
+
 _INDENT = "    "
+_NOWHERE: typing.Final[frozenset[int]] = frozenset()
 _SHORT = (syntax.Include, syntax.Const, syntax.Typedef, syntax.Method)
 
 
-def write_file(file: syntax.File) -> str:
-    """Gives a whole file."""
+def write_file(file: syntax.File, apart: typing.Collection[int] = _NOWHERE) -> str:
+    """Gives a whole file.
+
+    Args:
+        apart: Where parameter lists, and lists and maps of constants, begin in the source that
+            have to stand one part a line even if they fit one.
+    """
     parts: list[str] = []
     before: syntax.Declaration | None = None
     if file.doc:
-        parts.append(_doc(file.doc, "") + "\n")
+        parts.append(_doc(file.doc, "") + ("\n" if file.items else ""))
     for item in file.items:
         if before is not None and not (type(item) is type(before) and _is_line(item) and _is_line(before)):
             parts.append("\n")
-        parts.append(write_declaration(item))
+        parts.append(write_declaration(item, apart))
         before = item
     return "".join(parts)
 
 
-def write_declaration(item: syntax.Declaration) -> str:
+def write_declaration(item: syntax.Declaration, apart: typing.Collection[int] = _NOWHERE) -> str:
     """Gives a declaration with its doc comment and annotations, and a line end."""
     head = _doc(item.doc, "") + _annotation_line(item.annotations, "")
     match item:
         case syntax.Include():
             body = f"include {item.path_span.text}"
         case syntax.Const():
-            body = f"const {write_type(item.type)} {item.name.text} = {write_value(item.value)}"
+            body = f"const {write_type(item.type)} {item.name.text} = "
+            fits = len(body) + len(value := write_value(item.value)) <= WIDTH
+            body += value if fits and item.value.span.start not in apart else _open_value(item.value)
         case syntax.Typedef():
             body = f"typedef {write_type(item.type)} {item.name.text}"
         case syntax.Method():
-            return write_method(item, "")
+            return write_method(item, "", apart)
         case syntax.ExceptionType(name, None):
             body = f"exception {name.text}"
         case syntax.Service():
             extends = f" extends {write_type(item.extends)}" if item.extends else ""
-            methods = [write_method(method, _INDENT) for method in item.methods]
+            methods = [write_method(method, _INDENT, apart) for method in item.methods]
             body = f"service {item.name.text}{extends} " + _block(methods)
         case syntax.Enum():
             body = f"enum {item.name.text} " + _block([_member(member) for member in item.members])
@@ -55,17 +67,17 @@ def write_declaration(item: syntax.Declaration) -> str:
     return f"{head}{body}\n"
 
 
-def write_method(method: syntax.Method, indent: str) -> str:
+def write_method(method: syntax.Method, indent: str, apart: typing.Collection[int] = _NOWHERE) -> str:
     """Gives a method with its doc comment and annotations, and a line end."""
+    head = _doc(method.doc, indent) + _annotation_line(method.annotations, indent)
     documented = any(param.doc for param in method.params if isinstance(param, syntax.Field))
-    if documented:
+    line = _method(method, ", ".join([_field(param, True) for param in method.params]))
+    fits = len(indent) + len(line) <= WIDTH and method.params_span.start not in apart
+    if method.params and (documented or not fits):
         deeper = indent + _INDENT
         inner = ",\n".join(_doc_of(param, deeper) + deeper + _field(param, True) for param in method.params)
-        params = f"\n{inner}\n{indent}"
-    else:
-        params = ", ".join(_field(param, True) for param in method.params)
-    head = _doc(method.doc, indent) + _annotation_line(method.annotations, indent)
-    return f"{head}{indent}{_method(method, params)}\n"
+        line = _method(method, f"\n{inner}\n{indent}")
+    return f"{head}{indent}{line}\n"
 
 
 def signature(method: syntax.Method) -> str:
@@ -105,6 +117,19 @@ def write_value(node: syntax.Value) -> str:
     return node.span.text
 
 
+def _open_value(node: syntax.Value) -> str:
+    """Gives a list or map with one item or entry a line; another value as it is."""
+    match node:
+        case syntax.ListValue(items, _) if items:
+            opened, parts, closed = "[", [write_value(item) for item in items], "]"
+        case syntax.MapValue(entries, _) if entries:
+            opened, closed = "{", "}"
+            parts = [f"{write_value(key)}: {write_value(value)}" for key, value in entries]
+        case _:
+            return write_value(node)
+    return f"{opened}\n{_INDENT}" + f",\n{_INDENT}".join(parts) + f"\n{closed}"
+
+
 _WORDS: typing.Final = {syntax.Struct: "struct", syntax.Union: "union", syntax.ExceptionType: "exception"}
 
 
@@ -123,11 +148,10 @@ def _method(method: syntax.Method, params: str) -> str:
 
 
 def _member(member: syntax.Field | syntax.Reserved | syntax.EnumMember) -> str:
+    head = _doc_of(member, _INDENT) + _annotation_line(member.annotations, _INDENT)
     if isinstance(member, syntax.EnumMember):
-        text = _annotations(member.annotations) + f"{member.name.text} = {member.number}"
-    else:
-        text = _field(member, True)
-    return f"{_doc_of(member, _INDENT)}{_INDENT}{text}\n"
+        return f"{head}{_INDENT}{member.name.text} = {member.number_span.text}\n"
+    return f"{head}{_INDENT}{_field(member, False)}\n"
 
 
 def _field(field: syntax.Field | syntax.Reserved, annotated: bool) -> str:
@@ -150,7 +174,12 @@ def _doc(doc: str, indent: str) -> str:
 
 
 def _annotation_line(annotations: tuple[syntax.Annotation, ...], indent: str) -> str:
-    return f"{indent}{_annotations(annotations).rstrip()}\n" if annotations else ""
+    if not annotations:
+        return ""
+    line = _annotations(annotations).rstrip()
+    if len(indent) + len(line) > WIDTH:
+        return "".join(f"{indent}{_annotation(annotation)}\n" for annotation in annotations)
+    return f"{indent}{line}\n"
 
 
 def _annotations(annotations: tuple[syntax.Annotation, ...]) -> str:

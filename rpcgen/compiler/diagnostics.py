@@ -99,6 +99,7 @@ MESSAGES: typing.Final[dict[str, str]] = {
     "E505": "the file is missing",
     "E506": "the file is not what {source} gives",
     "E507": "the file was generated from an interface file that is gone",
+    "E508": "the file is not in its canonical form",
     # Wxxx warnings
     "W001": "the doc comment belongs to nothing",
     "W002": "the file declares nothing",

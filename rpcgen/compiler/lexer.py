@@ -84,7 +84,7 @@ class Tokens:
         kinds: The grammar's terminals.
         starts, ends: Offsets.
         docs: Doc comments by the offset of the token that they stand before.
-        file_doc: The file's own doc comment.
+        file_doc, file_doc_span: The file's own doc comment, and its place if it says anything.
         poor: Offsets of tokens that could not be read as what they are.
         gaps: Offsets of the tokens before which something was passed over.
         cut: The file goes on behind the last token.
@@ -97,6 +97,7 @@ class Tokens:
         self.ends: list[int] = []
         self.docs: dict[int, tuple[str, Span]] = {}
         self.file_doc = ""
+        self.file_doc_span: Span | None = None
         self.poor: set[int] = set()
         self.gaps: set[int] = set()
         self.cut = False
@@ -113,7 +114,8 @@ class Tokens:
 
 
 @functools.cache
-def _expression() -> re.Pattern[str]:
+def expression() -> re.Pattern[str]:
+    """Gives what matches one token, comment or fault, with the blanks before it; its last group is the kind."""
     language = tables.load()
     marks = "|".join(re.escape(mark) for mark in sorted(language.marks, key=len, reverse=True))
     marks = marks.replace(r"\.", r"\.(?![0-9])")
@@ -143,7 +145,7 @@ def tokens(source: Source, found_faults: Faults, most: int | None = None) -> Tok
     kinds, starts, ends = found.kinds, found.starts, found.ends
     add_kind, add_start, add_end = kinds.append, starts.append, ends.append
     text = source.text
-    matches = _expression().finditer(text)
+    matches = expression().finditer(text)
     for match in itertools.islice(matches, most):
         kind = match.lastgroup or "end"
         start, end = match.span(kind)
@@ -309,6 +311,7 @@ def _place_docs(found: Tokens, docs: list[tuple[int, int]], report: Report) -> N
             stray(span, "nothing follows it; write it as `//`")
         elif own and not found.file_doc:
             found.file_doc = _plain(text, block)
+            found.file_doc_span = span if found.file_doc else None
         else:
             if earlier:
                 stray(earlier[1], "another one follows it")

@@ -88,6 +88,11 @@ class Loader:
             waiting.extend(self._follow(file, loaded, report))
         return _in_order(root, report)
 
+    def read_alone(self, path: str | os.PathLike[str], report: Report) -> Source | None:
+        """Reads a file, and not what it includes; None if it cannot be read (reported)."""
+        shown = os.fspath(path)
+        return self._source(shown, shown if "\0" in shown else os.path.realpath(shown), None, report)
+
     def _follow(self, file: File, loaded: dict[str, File | None], report: Report) -> list[File]:
         """Links a file to its includes; gives those that were not known before."""
         new: list[File] = []
@@ -139,30 +144,36 @@ class Loader:
         )
         return None
 
-    def _open(self, shown: str, real: str, include: syntax.Include | None, report: Report) -> File | None:
+    def _source(self, shown: str, real: str, include: syntax.Include | None, report: Report) -> Source | None:
         self.read[real] = shown
         span = include.path_span if include else None
-        data = self._texts.get(real)
-        if data is None:
-            read = _read(shown)
-            if isinstance(read, str):
-                similar = _similar(shown) if include is None else None
-                hint = f"did you mean {similar}" if similar else ""
-                report.add(diagnose("E001", span, path=shown, file=shown, what=read, help=hint))
-                return None
-            decoded = source.decode(read)
-        else:
-            decoded = source.decode(data.encode("utf-8", "surrogatepass"))
-        text = Source(shown, decoded.text)
-        if decoded.fault is not None:
-            place, what = decoded.fault
-            report.add(
-                diagnose("E002", source.Span(text, place, min(place + 1, len(decoded.text))), what=what)
-            )
+        text = self._texts.get(real)
+        data = _read(shown) if text is None else text.encode("utf-8", "surrogatepass")
+        if isinstance(data, str):
+            similar = _similar(shown) if include is None else None
+            hint = f"did you mean {similar}" if similar else ""
+            report.add(diagnose("E001", span, path=shown, file=shown, what=data, help=hint))
+            return None
+        return decoded(shown, data, report)
+
+    def _open(self, shown: str, real: str, include: syntax.Include | None, report: Report) -> File | None:
+        text = self._source(shown, real, include, report)
+        if text is None:
             return None
         name = module_name(shown)
-        _check_name(name, shown, span, report)
+        _check_name(name, shown, include.path_span if include else None, report)
         return File(shown, name, parser.parse(text, report), [])
+
+
+def decoded(shown: str, data: bytes, report: Report) -> Source | None:
+    """Gives a file's text; None if it is not UTF-8 (reported)."""
+    found = source.decode(data)
+    text = Source(shown, found.text)
+    if found.fault is None:
+        return text
+    place, what = found.fault
+    report.add(diagnose("E002", source.Span(text, place, min(place + 1, len(found.text))), what=what))
+    return None
 
 
 def module_name(path: str) -> str:

@@ -259,7 +259,7 @@ def test_an_output_folder_that_cannot_be_written(
         raise PermissionError(errno.EACCES, "Permission denied", str(target))
 
     write(tmp_path, {"service.idl": ONE_LINE})
-    monkeypatch.setattr("rpcgen.codegen.output._replace", refuse)
+    monkeypatch.setattr("rpcgen.codegen.output.replace", refuse)
     assert run("compile", "service.idl", "-o", "out") == (
         2,
         "",
