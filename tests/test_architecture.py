@@ -69,11 +69,11 @@ FLOORS = [
 """The runtime from top to bottom. A module imports from its own room and from lower floors."""
 
 LIBRARIES = {
-    "cli": set(),
+    "cli": {"uvicorn"},
     "loading": set(),
     "codegen": {"jinja2", "msgspec"},
     "compiler": {"lark", "msgspec"},
-    "runtime": {"msgspec", "kazoo"},
+    "runtime": {"msgspec", "kazoo", "httpx"},
     "root": set(),
 }
 """Room → the libraries outside the standard one that its modules may import."""

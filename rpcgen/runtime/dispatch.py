@@ -166,6 +166,16 @@ class Dispatcher:
         return f"{problem}; did you mean {near[0]!r}?" if near else problem
 
 
+class ReplyCodec(typing.Protocol):
+    """What writes what a method returns and raises; faults are the same in every writing."""
+
+    def encode_reply(self, value: object, limits: Limits) -> bytes:
+        """Gives the reply that returns a value; raises EncodeError where it does not fit."""
+
+    def encode_raised(self, exc: RemoteException, limits: Limits) -> bytes | None:
+        """Gives the reply that raises an exception, None if the method does not declare it; raises EncodeError."""
+
+
 class Replies:
     """What a method's handler came to, as replies.
 
@@ -173,13 +183,21 @@ class Replies:
         protocol: The method's.
         limits: For results.
         is_intercepted: Interceptors stand around the handler.
+        codec: What writes results and declared exceptions; None: the protocol's.
     """
 
     __slots__ = ("_codec", "_is_intercepted", "_limits", "_name")
 
-    def __init__(self, protocol: Protocol, limits: Limits, *, is_intercepted: bool = False) -> None:
+    def __init__(
+        self,
+        protocol: Protocol,
+        limits: Limits,
+        *,
+        is_intercepted: bool = False,
+        codec: ReplyCodec | None = None,
+    ) -> None:
         self._name = protocol.name
-        self._codec = protocol.codec()
+        self._codec = protocol.codec() if codec is None else codec
         self._limits = limits
         self._is_intercepted = is_intercepted
 

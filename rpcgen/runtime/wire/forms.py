@@ -23,8 +23,9 @@ from __future__ import annotations
 
 import typing
 
+from rpcgen.runtime import schema
 from rpcgen.runtime.errors import DecodeError, EncodeError, RemoteException
-from rpcgen.runtime.schema import DEFAULT, REQUIRED, Type
+from rpcgen.runtime.schema import DEFAULT, REQUIRED, Enum, OptionalOf, Type
 from rpcgen.runtime.wire.json_scalars import shown_json
 from rpcgen.runtime.wire.json_text import parse as parse, text as text
 from rpcgen.runtime.wire.json_values import (
@@ -36,10 +37,22 @@ from rpcgen.runtime.wire.json_values import (
     refuse_unknown,
 )
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
-from rpcgen.runtime.wire.types import Misfit
+from rpcgen.runtime.wire.types import Misfit, is_message_only, resolved
 
 if typing.TYPE_CHECKING:
     import collections.abc
+
+
+_AS_TEXT = (
+    schema.STRING,
+    schema.BYTES,
+    schema.TIMESTAMP,
+    schema.DATE,
+    schema.DURATION,
+    schema.UUID,
+    schema.DECIMAL,
+)
+"""Scalars that are always strings in JSON."""
 
 
 class Method(typing.Protocol):
@@ -99,6 +112,23 @@ def arguments_to_json(
 ) -> dict[str, typing.Any]:
     """Does what ``MethodForms.write_arguments`` does, for a method that is called once."""
     return MethodForms(method, limits).write_arguments(args)
+
+
+def data_of_text(type_: Type, written: str) -> typing.Any:
+    """Gives the JSON that a text means where there is no JSON around it: in a URL, on a command line.
+
+    Args:
+        type_: What it is to be. What is a string in JSON is taken as it stands; everything else is JSON.
+        written: What is no JSON is given back: reading it as the type says what is wrong.
+    """
+    type_ = resolved(type_.item if isinstance(type_, OptionalOf) else type_)
+    is_enum = isinstance(type_, type) and issubclass(type_, Enum)
+    if type_ in _AS_TEXT or is_message_only(type_) or (is_enum and not written.lstrip("-").isdecimal()):
+        return written
+    try:
+        return parse(written)
+    except DecodeError:
+        return written
 
 
 class MethodForms:

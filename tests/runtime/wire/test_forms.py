@@ -370,3 +370,23 @@ def test_results_that_do_not_fit() -> None:
         FORMS.write_result(3)
     with pytest.raises(rpc.DecodeError, match=r"^find: result\.name: is required but missing"):
         FORMS.read_result({})
+
+
+@pytest.mark.parametrize(
+    ("type_", "written", "value"),
+    [
+        (rpc.STRING, "1", "1"),
+        (rpc.INT, "1", 1),
+        (rpc.INT, "x", "x"),
+        (rpc.OptionalOf(rpc.DOUBLE), "NaN", "NaN"),
+        (rpc.BOOL, "true", True),
+        (rpc.UUID, "1", "1"),
+        (Kind, "HOME", "HOME"),
+        (Kind, "1", 1),
+        (Kind, "²", "²"),
+        (Person, '{"name": "Ann"}', {"name": "Ann"}),
+        (rpc.ListOf(rpc.INT), "[1", "[1"),
+    ],
+)
+def test_texts_without_json_around_them(type_: typing.Any, written: str, value: object) -> None:
+    assert forms.data_of_text(type_, written) == value

@@ -75,6 +75,7 @@ class Method:
         "how",
         "is_oneway",
         "name",
+        "protocol",
         "quick",
         "replies",
         "takes_thread",
@@ -91,6 +92,7 @@ class Method:
         *,
         takes_thread: bool,
     ) -> None:
+        self.protocol = protocol
         self.name = protocol.name
         self.handler = handler
         self.how = how
