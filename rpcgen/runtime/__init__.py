@@ -10,6 +10,7 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
+    import rpcgen.runtime.http  # noqa: F401 (it is an attribute for type checkers, too)
     from rpcgen.runtime.abi import (
         check_abi as check_abi,
     )
@@ -313,6 +314,8 @@ _HOME = {name: f"{__name__}.{home}" for home, names in _HOMES.items() for name i
 
 
 def __getattr__(name: str) -> typing.Any:
+    if name == "http":  # a room of its own, whose names are not repeated here
+        return importlib.import_module(f"{__name__}.http")
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

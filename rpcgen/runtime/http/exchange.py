@@ -1,0 +1,159 @@
+"""Calls that run, and the requests that wait for them: what an asyncio server's connection is, for one request.
+
+Whether the client is still there is asked only of calls that take a while: it costs a task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import typing
+from time import monotonic
+
+from rpcgen.runtime.aio.server.dispatch import How
+from rpcgen.runtime.aio.server.running import Call, Runner, called
+from rpcgen.runtime.errors import FaultCode
+from rpcgen.runtime.http.messages import Gone
+from rpcgen.runtime.wire.plain import encode_fault
+
+if typing.TYPE_CHECKING:
+    import collections.abc
+
+    from rpcgen.runtime.aio.server.dispatch import AsyncDispatcher, Method
+    from rpcgen.runtime.contexts import Context
+    from rpcgen.runtime.http.messages import Receive
+
+_PATIENCE = 0.05
+"""Seconds that a call runs before it is looked whether its client leaves."""
+
+BUSY = encode_fault(FaultCode.UNAVAILABLE, "the server is busy; the call was not started")
+TOO_LATE = encode_fault(FaultCode.DEADLINE_EXCEEDED, "the time was up before the call was started")
+
+
+class Exchange:
+    """A request that waits for its call's reply.
+
+    Args:
+        loop: The running one.
+    """
+
+    __slots__ = ("_reply", "_watcher", "ready", "stuck_since")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._reply: asyncio.Future[bytes] = loop.create_future()
+        self._watcher: asyncio.Task[None] | None = None
+        self.stuck_since: float | None = None
+        self.ready = 0
+
+    async def reply(self, call: Call, receive: Receive) -> bytes:
+        """Waits for the reply; the handler is told if the client leaves, or the server gives the request up.
+
+        Args:
+            call: That was begun with this as its connection.
+            receive: ASGI's, the body read.
+
+        Raises:
+            Gone: The client has left.
+        """
+        loop = self._reply.get_loop()
+        timer = loop.call_later(_PATIENCE, self._begin_watch, call, receive)
+        try:
+            return await self._reply
+        except asyncio.CancelledError:
+            call.wants_reply = False
+            call.cancel()
+            raise
+        finally:
+            timer.cancel()
+            if self._watcher is not None:
+                self._watcher.cancel()
+
+    def _begin_watch(self, call: Call, receive: Receive) -> None:
+        self._watcher = self._reply.get_loop().create_task(self._watch(call, receive))
+
+    async def _watch(self, call: Call, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        call.wants_reply = False
+        call.cancel()
+        if not self._reply.done():
+            self._reply.set_exception(Gone())
+
+    # What a call tells its connection
+
+    async def taking(self) -> None:
+        raise AssertionError("nobody is ever stuck")
+
+    def answer(self, call: Call, reply: bytes) -> None:
+        if not self._reply.done():
+            self._reply.set_result(reply)
+
+    def go_on_soon(self) -> None:
+        pass
+
+    def left_thread(self, call: Call) -> None:
+        pass
+
+    def postponed(self, call: Call) -> None:
+        raise AssertionError("no call of it is")
+
+    def ended(self, call: Call) -> None:
+        pass
+
+
+class Engine:
+    """Runs an application's calls, in the loop that runs the application.
+
+    Args:
+        dispatcher: Whose methods are run.
+        max_workers: Threads for plain functions.
+        max_calls: That run at once.
+        name: Of the threads.
+    """
+
+    def __init__(self, dispatcher: AsyncDispatcher, max_workers: int, max_calls: int, name: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._runner = Runner(max_workers, max_calls, name)
+        dispatcher.in_thread = self._runner.in_thread
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the loop that runs is this one's."""
+        return asyncio.get_running_loop() is self._loop
+
+    async def run(
+        self, method: Method, args: collections.abc.Sequence[object], context: Context, receive: Receive
+    ) -> bytes:
+        """Gives a call's reply.
+
+        Args:
+            method: In the writing of the reply.
+            args: Read already.
+            context: For the handler.
+            receive: ASGI's, the body read.
+
+        Raises:
+            Gone: The client has left, and the handler is told so.
+        """
+        if context.deadline is not None and context.deadline <= monotonic():
+            return TOO_LATE
+        exchange = Exchange(self._loop)
+        call = Call(exchange, 0, method, context, not method.is_oneway)
+        if method.how is How.INLINE:
+            result = called(context, method.call, args)
+            if isinstance(result, bytes):
+                return method.receipt() if method.is_oneway else result
+            self._runner.await_result(call, result)
+        elif self._runner.is_full:
+            return BUSY
+        else:
+            self._runner.take(call, args)
+            self._runner.begin(call)
+        return method.receipt() if method.is_oneway else await exchange.reply(call, receive)
+
+    async def in_thread(self, function: collections.abc.Callable[..., object], *args: object) -> typing.Any:
+        """Calls what takes long in one of the threads."""
+        return await self._runner.in_thread(function, args)
+
+    async def close(self) -> None:
+        """Cancels what runs and ends the threads."""
+        await self._runner.close()

@@ -1,0 +1,156 @@
+"""A request and a response, as ASGI has them, with what this room asks of them; no parsing of HTTP here."""
+
+from __future__ import annotations
+
+import typing
+
+from rpcgen.runtime.http.statuses import HEADERS, code_of, problem_type, title_of
+from rpcgen.runtime.wire.forms import text
+
+if typing.TYPE_CHECKING:
+    import collections.abc
+
+    Message: typing.TypeAlias = collections.abc.MutableMapping[str, typing.Any]
+    Scope: typing.TypeAlias = collections.abc.MutableMapping[str, typing.Any]
+    Receive: typing.TypeAlias = collections.abc.Callable[[], collections.abc.Awaitable[Message]]
+    Send: typing.TypeAlias = collections.abc.Callable[[Message], collections.abc.Awaitable[None]]
+
+    Headers: typing.TypeAlias = list[tuple[bytes, bytes]]
+
+JSON = b"application/json"
+PROBLEM = b"application/problem+json"
+
+_HEADER_BYTES = 64 * 1024
+"""Of all headers together."""
+
+
+class Gone(Exception):
+    """The client has left; nobody waits for a response."""
+
+
+class Response:
+    """What is answered.
+
+    Args:
+        status: Its number.
+        body: Whole.
+        kind: Its Content-Type.
+        headers: Further ones, names in lower case.
+    """
+
+    __slots__ = ("body", "headers", "kind", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes,
+        kind: bytes = JSON,
+        headers: collections.abc.Iterable[tuple[bytes, bytes]] = (),
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.kind = kind
+        self.headers = list(headers)
+
+    def __repr__(self) -> str:
+        return f"<{self.status}, {len(self.body)} bytes of {self.kind.decode()}>"
+
+
+class Refusal(Exception):
+    """A request that is not one, or is refused before anything is called.
+
+    Args:
+        status: Of the response.
+        problem: What is wrong, and the fix.
+        *headers: That go with it.
+    """
+
+    def __init__(self, status: int, problem: str, *headers: tuple[bytes, bytes]) -> None:
+        super().__init__(problem)
+        self.status = status
+        self.problem = problem
+        self.headers = headers
+
+    def response(self) -> Response:
+        """Gives it as problem details."""
+        error = {"type": code_of(self.status).name, "message": self.problem}
+        return problem(self.status, error, *self.headers)
+
+
+def problem(
+    status: int, error: dict[str, typing.Any], *headers: tuple[bytes, bytes], is_declared: bool = False
+) -> Response:
+    """Gives problem details (RFC 9457), with the error as ``POST /`` has it in the member ``error``.
+
+    Args:
+        status: Of the response.
+        error: ``type``, ``message`` and perhaps ``fields``.
+        *headers: Further ones.
+        is_declared: The type is an exception of the IDL.
+    """
+    body = {
+        "type": problem_type(error["type"], is_declared=is_declared),
+        "title": error["type"] if is_declared else title_of(status),
+        "status": status,
+        "detail": error["message"],
+        "error": error,
+    }
+    return Response(status, text(body), PROBLEM, (*HEADERS.get(status, ()), *headers))
+
+
+class Request:
+    """What came, its body excepted.
+
+    Args:
+        scope: ASGI's.
+
+    Raises:
+        Refusal: Its headers are too many, or contradict each other about the body's length.
+    """
+
+    __slots__ = ("headers", "method", "path", "peer", "query", "scope")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.method: str = scope["method"]
+        self.query: bytes = scope.get("query_string", b"")
+        self.path = _path(scope)
+        self.headers: dict[bytes, bytes] = {}
+        """By name in lower case; of one that came several times, the values with commas between."""
+        self._read(scope["headers"])
+        self.peer = _peer(scope.get("client"))
+
+    def _read(self, pairs: collections.abc.Iterable[tuple[bytes, bytes]]) -> None:
+        headers, size = self.headers, 0
+        for name, value in pairs:
+            size += len(name) + len(value)
+            name = bytes(name).lower()
+            if name in headers:
+                if name in (b"content-length", b"rpc-timeout", b"authorization", b"content-type"):
+                    raise Refusal(400, f"the header {name.decode()} came twice")
+                value = headers[name] + b", " + value
+            headers[name] = value
+        if size > _HEADER_BYTES:
+            raise Refusal(431, f"headers of {size} bytes; the limit is {_HEADER_BYTES}")
+        if b"transfer-encoding" in headers and b"content-length" in headers:
+            raise Refusal(400, "Content-Length and Transfer-Encoding contradict each other")
+
+    def text(self, name: bytes) -> str:
+        """Gives a header's value; ``""`` if there is none."""
+        return self.headers.get(name, b"").decode("latin-1").strip()
+
+
+def _path(scope: Scope) -> str:
+    """Gives the path below where the application is mounted; servers differ in whether it includes that."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    if root and (path == root or path.startswith(root + "/")):
+        path = path[len(root) :]
+    return path or "/"
+
+
+def _peer(client: typing.Any) -> str:
+    if not client or client[1] is None:
+        return ""
+    host, port = client[0], client[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,257 @@
+"""What a request asks for, and what answers it.
+
+Errors have one of two shapes: problem details where the path says the method, ``{"error": …}`` where a JSON
+message does, as plain messages have it. The binary route answers 200 whatever its reply says.
+"""
+
+from __future__ import annotations
+
+import json
+import typing
+
+from rpcgen.runtime.errors import DecodeError, EncodeError, FaultCode, ProtocolError
+from rpcgen.runtime.http import bodies, calling
+from rpcgen.runtime.http.messages import Refusal, Response, problem
+from rpcgen.runtime.http.statuses import DECLARED, HEADERS, STATUSES
+from rpcgen.runtime.wire.codec import FAULT, RETURNED, fault
+from rpcgen.runtime.wire.forms import parse, text
+from rpcgen.runtime.wire.plain import CallReader, encode_fault
+from rpcgen.runtime.wire.scalars import shown
+
+if typing.TYPE_CHECKING:
+    import collections.abc
+
+    from rpcgen.runtime.aio.server.dispatch import Method
+    from rpcgen.runtime.contexts import Context
+    from rpcgen.runtime.http.calling import Authenticate
+    from rpcgen.runtime.http.cors import Cors
+    from rpcgen.runtime.http.exchange import Engine
+    from rpcgen.runtime.http.messages import Receive, Request
+    from rpcgen.runtime.http.methods import Methods, Served
+    from rpcgen.runtime.wire.limits import Limits
+
+    Page: typing.TypeAlias = collections.abc.Callable[[Request], Response]
+    Shape: typing.TypeAlias = collections.abc.Callable[[bytes], Response]
+
+BINARY = ("binary", "application/octet-stream")
+"""Content-Types of plain messages; the second one for what lets no type through that has no slash."""
+
+_NO_STORE = (b"cache-control", b"no-store")
+
+
+class Routes:
+    """Answers requests.
+
+    Args:
+        methods: That are called.
+        limits: Of requests and of metadata.
+        authenticate: Given a token; None: everybody may call.
+        cors: Who may call from browsers.
+    """
+
+    def __init__(
+        self, methods: Methods, limits: Limits, authenticate: Authenticate | None, cors: Cors
+    ) -> None:
+        self._methods = methods
+        self._limits = limits
+        self._authenticate = authenticate
+        self._cors = cors
+        self.pages: dict[str, Page] = {"/healthz": self._health}
+        """What GET answers that is no call, by path."""
+
+    async def respond(self, request: Request, receive: Receive, engine: Engine) -> Response:
+        """Gives the response to a request.
+
+        Raises:
+            Refusal: It is not one that is answered.
+            Gone: The client has left.
+        """
+        if request.method == "POST":
+            self._cors.check(request)
+            return await self._post(request, receive, engine)
+        if request.method in ("GET", "HEAD"):
+            page = self.pages.get(request.path)
+            if page is not None:
+                return page(request)
+            self._cors.check(request)
+            return await self._get(request, receive, engine)
+        if request.method == "OPTIONS" and b"access-control-request-method" in request.headers:
+            return self._cors.preflight(request)
+        allow = "GET, HEAD" if request.path in self.pages else "POST"
+        raise Refusal(405, f"{request.method} is not answered here", (b"allow", allow.encode()))
+
+    def _health(self, request: Request) -> Response:
+        is_serving = self._methods.dispatcher.serving
+        status = 200 if is_serving else 503
+        return Response(status, text({"status": "ok" if is_serving else "closing"}), headers=[_NO_STORE])
+
+    async def _get(self, request: Request, receive: Receive, engine: Engine) -> Response:
+        if request.path == "/":
+            raise Refusal(405, "GET is not answered here", (b"allow", b"POST"))
+        context = self._context(request)
+        served = self._served(request.path)
+        if not served.protocol.idempotent:
+            raise Refusal(
+                405,
+                f"{served.protocol.name} is called by POST: the interface does not say that it is @idempotent",
+                (b"allow", b"POST"),
+            )
+        try:
+            args = served.arguments_of_query(request.query)
+        except DecodeError as error:
+            raise Refusal(400, str(error)) from None
+        response = await self._call(served, args, context, receive, engine, _in_path)
+        response.headers.append(_NO_STORE)
+        return response
+
+    async def _post(self, request: Request, receive: Receive, engine: Engine) -> Response:
+        kind = request.text(b"content-type").partition(";")[0].strip().lower()
+        if request.path == "/" and kind in BINARY:
+            return await self._binary(request, receive, engine, kind)
+        if kind != "application/json":
+            came = f"not {kind[:80]!r}" if kind else "and there is none"
+            meant = "application/json, or binary" if request.path == "/" else "application/json"
+            raise Refusal(
+                415,
+                f"Content-Type must be {meant}, {came}",
+                (b"accept-post", meant.replace(" or", "").encode()),
+            )
+        if request.path == "/":
+            return await self._message(request, receive, engine)
+        context = self._context(request)
+        served = self._served(request.path)
+        data = await self._body(request, receive, engine)
+        try:
+            args = served.forms.read_arguments(self._parse(data, served.protocol.name))
+        except DecodeError as error:
+            raise Refusal(400, str(error)) from None
+        return await self._call(served, args, context, receive, engine, _in_path)
+
+    async def _message(self, request: Request, receive: Receive, engine: Engine) -> Response:
+        """Answers a call message in JSON."""
+        context = self._context(request)
+        data = await self._body(request, receive, engine)
+        try:
+            message = parse(data, self._limits)
+            if message.__class__ is not dict or message.get("name").__class__ is not str:
+                raise DecodeError('a call is an object like {"name": "divide", "params": {"num1": 200}}')
+            others = message.keys() - {"name", "params"}
+            if others:
+                raise DecodeError(f"a call has name and params alone, not {shown(sorted(others)[0])}")
+        except DecodeError as error:
+            return _in_message(encode_fault(FaultCode.BAD_REQUEST, str(error)))
+        served = self._methods.get(message["name"])
+        if served is None:
+            return _in_message(self._methods.dispatcher.unknown(message["name"][:255]))
+        try:
+            args = served.forms.read_arguments(message.get("params", {}))
+        except DecodeError as error:
+            return _in_message(encode_fault(FaultCode.BAD_REQUEST, str(error)))
+        return await self._call(served, args, context, receive, engine, _in_message)
+
+    async def _binary(self, request: Request, receive: Receive, engine: Engine, kind: str) -> Response:
+        context = self._context(request)
+        data = await self._body(request, receive, engine)
+        reply, method = b"", None
+        reader = CallReader(self._limits)
+        try:
+            call = reader.take(data)
+            if call is None or reader.pending:
+                raise ProtocolError(
+                    f"a body of {len(data)} bytes is not one whole call: more follows it"
+                    if call
+                    else f"a body of {len(data)} bytes is not one whole call: it ends too early"
+                )
+            served = self._methods.get(call[0])
+            if served is None:
+                reply = self._methods.dispatcher.unknown(call[0])
+            else:
+                method = served.binary
+                args = method.arguments(call[1])
+                reply = args if isinstance(args, bytes) else await engine.run(method, args, context, receive)
+        except ProtocolError as error:
+            reply = encode_fault(FaultCode.BAD_REQUEST, error.problem)
+        return self._with_metadata(reply, method, context, lambda reply: Response(200, reply, kind.encode()))
+
+    async def _call(
+        self,
+        served: Served,
+        args: tuple[typing.Any, ...],
+        context: Context,
+        receive: Receive,
+        engine: Engine,
+        shape: Shape,
+    ) -> Response:
+        reply = await engine.run(served.json, args, context, receive)
+        return self._with_metadata(reply, served.json, context, shape)
+
+    def _with_metadata(self, reply: bytes, method: Method | None, context: Context, shape: Shape) -> Response:
+        if not context.reply or method is None:
+            return shape(reply)
+        try:
+            headers = calling.metadata_headers(context.reply, self._limits.metadata)
+        except EncodeError as error:
+            return shape(method.replies.failed(error))
+        response = shape(reply)
+        response.headers += headers
+        return response
+
+    def _context(self, request: Request) -> Context:
+        return calling.context_of(request, self._limits, self._authenticate)
+
+    def _served(self, path: str) -> Served:
+        """Finds the method that a path names.
+
+        Raises:
+            Refusal: There is none (404).
+        """
+        parts = path[1:].split("/")
+        name = ".".join(parts)
+        served = self._methods.get(name) if len(parts) <= 2 and name.count(".") == len(parts) - 1 else None
+        if served is None:
+            found = fault(self._methods.dispatcher.unknown(name[:255])[5:].decode())
+            raise Refusal(404, found.message)
+        return served
+
+    async def _body(self, request: Request, receive: Receive, engine: Engine) -> bytes:
+        coding = bodies.coding_of(request)
+        data = await bodies.read(request, receive, self._limits)
+        if not coding:
+            return data
+        if len(data) > bodies.LONG // 16:
+            return typing.cast(bytes, await engine.in_thread(bodies.expand, coding, data, self._limits))
+        return bodies.expand(coding, data, self._limits)
+
+    def _parse(self, data: bytes, name: str) -> typing.Any:
+        try:
+            return parse(data, self._limits)
+        except DecodeError as error:
+            raise DecodeError(error.problem, method=name) from None
+
+
+def _in_path(reply: bytes) -> Response:
+    """Gives a JSON reply to a call whose method the path says."""
+    if reply[0] == RETURNED:
+        return _result(reply)
+    status, error = _error(reply)
+    return problem(status, error, is_declared=reply[0] != FAULT)
+
+
+def _in_message(reply: bytes) -> Response:
+    """Gives a JSON reply to a call message."""
+    if reply[0] == RETURNED:
+        return _result(reply)
+    status, error = _error(reply)
+    return Response(status, text({"error": error}), headers=HEADERS.get(status, ()))
+
+
+def _result(reply: bytes) -> Response:
+    # The receipt of a oneway call says no result.
+    return Response(200, b'{"result":%b}' % (reply[1:] or b"null"))
+
+
+def _error(reply: bytes) -> tuple[int, dict[str, typing.Any]]:
+    if reply[0] != FAULT:
+        return DECLARED, json.loads(reply[1:])
+    found = fault(reply[5:].decode())
+    return STATUSES[found.code], {"type": found.code.name, "message": found.message}
