@@ -17,7 +17,7 @@ BIN := .venv/bin/python
 TEST := HYPOTHESIS_PROFILE=$(PROFILE) $(BIN) -m pytest -n $(WORKERS) --dist loadgroup
 COVERED := rpcgen/compiler rpcgen/runtime/wire
 
-.PHONY: help fuzz sanitize hammer setup demo demo-zk demo-tasks test suite zookeeper check soak soak-tasks coverage bench peers generate format lock dist clean
+.PHONY: help fuzz sanitize hammer setup demo demo-zk demo-tasks test suite zookeeper check soak soak-tasks soak-evolution coverage bench peers generate format lock dist clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,11 @@ TASKS ?= 10000
 soak-tasks: setup zookeeper ## let workers, masters and ZooKeeper fail while tasks run: make soak-tasks TASKS=10000 SEED=1
 	@echo "seed $(SEED), $(TASKS) tasks"
 	SOAK_TASKS=$(TASKS) SOAK_SEED=$(SEED) $(BIN) -m pytest tests/soak/test_tasks.py -n 0 -s
+
+PAIRS ?= 100000
+soak-evolution: setup ## let random versions of interfaces talk: make soak-evolution PAIRS=100000 SEED=1
+	@echo "seed $(SEED), $(PAIRS) pairs"
+	EVOLUTION_PAIRS=$(PAIRS) EVOLUTION_SEED=$(SEED) $(BIN) -m pytest tests/evolution/test_evolution.py -n 0 -s
 
 TARGET ?= server_session
 # Separate from soak's: a variable that is given holds for whatever is made.

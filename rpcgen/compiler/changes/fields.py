@@ -112,7 +112,9 @@ def _compare_items(
     ):
         before, after = one.default.written, other.default.written
         if before == after:
-            before, after = (f"{each.written}, {_shown(each.value)}" for each in (one.default, other.default))
+            before, after = (
+                f"{each.written} ({_shown(each.value)})" for each in (one.default, other.default)
+            )
         changes.add("B012", other.span, one.span, annotations, name=name, old=before, new=after)
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import typing
 
 from rpcgen.compiler import model
+from rpcgen.compiler.annotate import allows
 from rpcgen.compiler.changes.rules import LEVELS, RULES, Level, counted
 from rpcgen.compiler.diagnostics import Diagnostic, Severity
 from rpcgen.compiler.source import Span
@@ -64,9 +65,7 @@ class Changes:
             **values: Of the rule's message and help.
         """
         rule = RULES[code]
-        if rule.level not in self._levels or any(
-            one.name == "allow" and one.arguments[:1] == (code,) for one in annotations
-        ):
+        if rule.level not in self._levels or allows(annotations, code):
             return
         secondary = ((old, labels[1]),) if old is not None and new is not None else ()
         change = Change(
