@@ -10,7 +10,7 @@ import typing
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.http.application import Application
-    from rpcgen.runtime.http.options import AsgiOptions
+    from rpcgen.runtime.http.options import AsgiOptions as AsgiOptions
     from rpcgen.runtime.stubs import ServerStub
 
 

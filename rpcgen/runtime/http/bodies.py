@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import typing
 
-from rpcgen.runtime.http.messages import Gone, Refusal
+from rpcgen.runtime.http.messages import CLOSE, Gone, Refusal
 from rpcgen.runtime.wire.compression import BY_NAME, understood
 
 if typing.TYPE_CHECKING:
@@ -47,9 +47,7 @@ async def read(request: Request, receive: Receive, limits: Limits) -> bytes:
         async with asyncio.timeout(limits.receive_time):
             return await _whole(receive, limits)
     except TimeoutError:
-        raise Refusal(
-            408, f"the request took over {limits.receive_time:g} s to come", (b"connection", b"close")
-        ) from None
+        raise Refusal(408, f"the request took over {limits.receive_time:g} s to come", CLOSE) from None
 
 
 async def _whole(receive: Receive, limits: Limits) -> bytes:
@@ -70,7 +68,7 @@ async def _whole(receive: Receive, limits: Limits) -> bytes:
 
 def _too_long(limits: Limits) -> Refusal:
     # What is still to come is not read: the connection cannot be used again.
-    return Refusal(413, f"a body is at most {limits.message} bytes", (b"connection", b"close"))
+    return Refusal(413, f"a body is at most {limits.message} bytes", CLOSE)
 
 
 def coding_of(request: Request) -> str:

@@ -20,6 +20,9 @@ if typing.TYPE_CHECKING:
 JSON = b"application/json"
 PROBLEM = b"application/problem+json"
 
+CLOSE = (b"connection", b"close")
+"""After what cannot be read to its end."""
+
 _HEADER_BYTES = 64 * 1024
 """Of all headers together."""
 
@@ -131,9 +134,9 @@ class Request:
                 value = headers[name] + b", " + value
             headers[name] = value
         if size > _HEADER_BYTES:
-            raise Refusal(431, f"headers of {size} bytes; the limit is {_HEADER_BYTES}")
+            raise Refusal(431, f"headers of {size} bytes; the limit is {_HEADER_BYTES}", CLOSE)
         if b"transfer-encoding" in headers and b"content-length" in headers:
-            raise Refusal(400, "Content-Length and Transfer-Encoding contradict each other")
+            raise Refusal(400, "Content-Length and Transfer-Encoding contradict each other", CLOSE)
 
     def text(self, name: bytes) -> str:
         """Gives a header's value; ``""`` if there is none."""
