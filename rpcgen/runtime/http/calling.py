@@ -56,9 +56,7 @@ def _identity(shown: bytes, authenticate: Authenticate) -> str:
     try:
         return authenticate(token)
     except PermissionError as error:
-        raise Refusal(
-            401, str(error) or "an access token is required", (b"www-authenticate", b"Bearer")
-        ) from None
+        raise Refusal(401, str(error) or "an access token is required") from None
 
 
 def _seconds(said: bytes) -> float:
