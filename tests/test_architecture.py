@@ -52,6 +52,7 @@ FLOORS = [
             "beside",
             "handlers",
             "contexts",
+            "contracts",
             "interceptors",
             "observing",
             "tokens",

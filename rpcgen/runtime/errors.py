@@ -7,6 +7,7 @@
     ├── ConnectionLost       the connection broke; whether the call ran is unknown
     ├── DeadlineExceeded     the time of the call is up
     ├── Cancelled            the call was cancelled
+    ├── ContractMismatch     the server's version of the method is another one; nothing was sent
     ├── Unavailable          the call was certainly not started; safe to send again
     │   └── NoServers        a registry knows no server to call
     ├── RemoteFault          the server answered with a fault instead of a reply
@@ -72,6 +73,30 @@ class DeadlineExceeded(CallError):
 
 class Cancelled(CallError):
     """The call was cancelled before its reply had come."""
+
+
+class ContractMismatch(CallError):
+    """The server's version of the method would misunderstand the call, or the client its reply. Nothing was sent.
+
+    Args:
+        argument: That is not the same at both ends; ``result``, or ``=>`` and an exception.
+        ours, theirs: The client's signature of the method, and the server's.
+    """
+
+    def __init__(
+        self,
+        problem: str = "",
+        *,
+        method: str | None = None,
+        peer: str | None = None,
+        argument: str = "",
+        ours: str = "",
+        theirs: str = "",
+    ) -> None:
+        super().__init__(problem, method=method, peer=peer)
+        self.argument = argument
+        self.ours = ours
+        self.theirs = theirs
 
 
 class Unavailable(CallError):

@@ -8,7 +8,7 @@ import typing
 
 from tests.evolution.edits import edited
 from tests.evolution.interfaces import random_interface
-from tests.evolution.talk import Faulty, Version, changes, talk
+from tests.evolution.talk import Faulty, Version, changes, objections, talk
 from tests.evolution.values import Wrong
 
 EACH: typing.Final = 4
@@ -23,7 +23,8 @@ class Outcome(typing.NamedTuple):
         passed: By ``breaking``, at the level of the wire.
         flagged: Rule → pairs that break by it alone.
         wrong: Rule → those of them that were seen to go wrong.
-        counterexamples: Pairs that pass and go wrong, each with all that is needed to look at it.
+        counterexamples: Pairs that pass and go wrong, that pass and are refused at connect, or that are
+            not refused and go wrong; each with all that is needed to look at it.
     """
 
     pairs: int
@@ -69,11 +70,22 @@ def _group(seed: str, outcome: Outcome) -> Outcome:
         count += 1
         codes = {change.code for change in changes(old, new)}
         passed += not codes
+        refused = objections(old, new)
+        if refused and not codes:
+            outcome.counterexamples.append(
+                _told(seed, edits, old, new, f"passes, but is refused: {refused[0]}")
+            )
         try:
             talk(rng, old, new)
         except Wrong as wrong:
             if not codes:
-                outcome.counterexamples.append(_told(seed, edits, old, new, wrong))
+                outcome.counterexamples.append(
+                    _told(seed, edits, old, new, f"passes, and goes wrong: {wrong}")
+                )
+            elif not refused and old.protocols.keys() <= new.protocols.keys():
+                outcome.counterexamples.append(
+                    _told(seed, edits, old, new, f"is called, and goes wrong: {wrong}")
+                )
             failed = True
         else:
             failed = False
@@ -83,10 +95,10 @@ def _group(seed: str, outcome: Outcome) -> Outcome:
     return outcome._replace(pairs=count, passed=passed)
 
 
-def _told(seed: str, edits: list[str], old: Version, new: Version, wrong: Wrong) -> str:
+def _told(seed: str, edits: list[str], old: Version, new: Version, what: str) -> str:
     files = [
         f"--- {side}/{name}\n{text}"
         for side, version in (("old", old), ("new", new))
         for name, text in version.texts.items()
     ]
-    return "\n".join([f"seed {seed}, {', '.join(edits)}: {wrong}", *files])
+    return "\n".join([f"seed {seed}, {', '.join(edits)}: {what}", *files])

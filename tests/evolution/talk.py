@@ -7,6 +7,7 @@ so is a client that takes an exception it does not know yet for a fault.
 
 from __future__ import annotations
 
+import json
 import random
 import typing
 
@@ -18,6 +19,7 @@ from rpcgen.compiler.changes.findings import Change
 from rpcgen.compiler.loader import Loader
 from rpcgen.compiler.render import render_text
 from rpcgen.loading import module_of
+from rpcgen.runtime.contracts import Mismatch, described, judge
 from rpcgen.runtime.stubs import MessageProtocol
 from rpcgen.runtime.tasks.envelopes import arguments, method
 from tests.evolution.values import Wrong, agree, agree_fields, random_arguments, random_value
@@ -57,6 +59,17 @@ class Version:
 def changes(old: Version, new: Version) -> list[Change]:
     """Gives what ``breaking`` says at the level of the wire."""
     return compare(Contract((old.module,)), Contract((new.module,)), "wire")
+
+
+def objections(old: Version, new: Version) -> list[Mismatch]:
+    """Gives what clients of either version find that connect to a server of the other one."""
+    both = described(old.protocols.values()), described(new.protocols.values())
+    return [
+        found
+        for ours, theirs in (both, both[::-1])
+        for name in ours["methods"]
+        if name in theirs["methods"] and (found := judge(ours, json.loads(json.dumps(theirs)), name))
+    ]
 
 
 def talk(rng: random.Random, old: Version, new: Version, rounds: int = 2) -> None:
