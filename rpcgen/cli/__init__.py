@@ -22,6 +22,7 @@ COMMANDS = (
     "compile",
     "check",
     "fmt",
+    "lint",
     "breaking",
     "registry",
     "ls",
@@ -41,6 +42,7 @@ Commands:
   compile   make a Python module of each interface file
   check     report what is wrong with interface files, and write nothing
   fmt       write interface files in their one form, comments kept
+  lint      find what compiles, and yet most likely is a mistake
   breaking  say whom a new version of an interface breaks
   registry  run the registry for one machine
   ls        list the servers in a registry, and show how that changes

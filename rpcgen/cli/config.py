@@ -7,6 +7,11 @@
     templates = "templates"     # --templates
     imports = "auto"            # --imports
 
+    [tool.rpcgen.lint]
+    ignore = ["L001"]           # rules of `rpcgen lint` that are not asked
+    docs = ["service"]          # kinds that must have a doc comment
+    max-parameters = 7          # more are many
+
 Paths are relative to the folder of pyproject.toml. What the command line says wins.
 """
 
@@ -18,6 +23,9 @@ import typing
 
 from rpcgen.cli.errors import CommandError, did_you_mean, refused
 
+if typing.TYPE_CHECKING:
+    from rpcgen.compiler.lint import Options
+
 Imports: typing.TypeAlias = typing.Literal["auto", "relative", "absolute"]
 IMPORTS: typing.Final = typing.get_args(Imports)
 
@@ -28,6 +36,11 @@ _FORMS: typing.Final[dict[str, str]] = {
     "templates": "a string",
     "imports": "a string",
 }
+_LINT_FORMS: typing.Final[dict[str, str]] = {
+    "ignore": "a list of strings",
+    "docs": "a list of strings",
+    "max-parameters": "a whole number above zero",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,6 +50,7 @@ class Config:
     Args:
         path: The pyproject.toml, or None if there is none with our table.
         files: The interface files, globs expanded and sorted.
+        lint: How `rpcgen lint` judges; None if nothing is said.
     """
 
     path: str | None = None
@@ -45,6 +59,7 @@ class Config:
     include: tuple[str, ...] = ()
     templates: str | None = None
     imports: Imports | None = None
+    lint: Options | None = None
 
 
 def read_config() -> Config:
@@ -96,20 +111,16 @@ def _read(path: str) -> tuple[dict[str, object], str] | None:
 
 def _config(folder: str, table: dict[str, object], text: str) -> Config:
     path = os.path.join(folder, "pyproject.toml")
+    table = dict(table)
+    lint = _lint(path, table.pop("lint"), text) if "lint" in table else None
+    _check(path, table, text, "tool.rpcgen", _FORMS)
+    imports = table.get("imports")
+    if imports is not None and imports not in IMPORTS:
+        where = f"{_shown(path)}:{_line(text, 'imports')}"
+        raise CommandError(f"{where}: imports must be one of {', '.join(IMPORTS)}, not {imports!r}")
     for key, value in table.items():
-        where = f"{_shown(path)}:{_line(text, key)}"
-        if key not in _FORMS:
-            known = f"the keys are {', '.join(_FORMS)}"
-            raise CommandError(
-                f"{where}: there is no key {key!r} in [tool.rpcgen]", help=did_you_mean(key, _FORMS) or known
-            )
-        wanted = _FORMS[key]
-        if not (isinstance(value, str) if wanted == "a string" else _is_strings(value)):
-            raise CommandError(f"{where}: {key} must be {wanted}, not {_kind(value)}")
-        if key == "imports" and value not in IMPORTS:
-            raise CommandError(f"{where}: imports must be one of {', '.join(IMPORTS)}, not {value!r}")
         if value == "" or (isinstance(value, list) and "" in value):
-            raise CommandError(f"{where}: {key} has an empty path")
+            raise CommandError(f"{_shown(path)}:{_line(text, key)}: {key} has an empty path")
 
     def one(key: str) -> str | None:
         value = table.get(key)
@@ -131,7 +142,48 @@ def _config(folder: str, table: dict[str, object], text: str) -> Config:
         output=one("output"),
         include=tuple(_shown(os.path.join(folder, name)) for name in many("include")),
         templates=one("templates"),
-        imports=typing.cast("Imports | None", table.get("imports")),
+        imports=typing.cast("Imports | None", imports),
+        lint=lint,
+    )
+
+
+def _check(
+    path: str, table: dict[str, object], text: str, name: str, forms: typing.Mapping[str, str]
+) -> None:
+    """Refuses unknown keys, and values of other forms than these."""
+    for key, value in table.items():
+        where = f"{_shown(path)}:{_line(text, key, name)}"
+        if key not in forms:
+            known = f"the keys are {', '.join(forms)}"
+            raise CommandError(
+                f"{where}: there is no key {key!r} in [{name}]", help=did_you_mean(key, forms) or known
+            )
+        if not _FITS[forms[key]](value):
+            raise CommandError(f"{where}: {key} must be {forms[key]}, not {_kind(value)}")
+
+
+def _lint(path: str, table: object, text: str) -> Options:
+    """Reads ``[tool.rpcgen.lint]``."""
+    name = "tool.rpcgen.lint"
+    if not isinstance(table, dict):
+        raise CommandError(f"{_shown(path)}: {name} must be a table, not {_kind(table)}")
+    _check(path, table, text, name, _LINT_FORMS)
+
+    from rpcgen.compiler.lint.rules import DOCUMENTED, PARAMETERS, RULES, Options
+
+    for key, known in (("ignore", RULES), ("docs", DOCUMENTED)):
+        for value in table.get(key, ()):
+            if value not in known:
+                where = f"{_shown(path)}:{_line(text, key, name)}"
+                what = "rule" if key == "ignore" else "kind"
+                listed = f"the {what}s are {', '.join(known)}"
+                raise CommandError(
+                    f"{where}: there is no {what} {value!r}", help=did_you_mean(value, known) or listed
+                )
+    return Options(
+        codes=frozenset(RULES).difference(table.get("ignore", ())),
+        docs=frozenset(table.get("docs", ())),
+        max_parameters=table.get("max-parameters", PARAMETERS),
     )
 
 
@@ -152,13 +204,13 @@ def _shown(path: str) -> str:
         return path
 
 
-def _line(text: str, key: str) -> int:
+def _line(text: str, key: str, table: str = "tool.rpcgen") -> int:
     """Finds the line of a key of our table: a search in the text, as tomllib keeps no places."""
     inside, header = False, 1
     for number, line in enumerate(text.splitlines(), 1):
         bare = line.strip()
         if bare.startswith("["):
-            inside = bare.strip("[] \t").replace(" ", "").partition("]")[0] == "tool.rpcgen"
+            inside = bare.strip("[] \t").replace(" ", "").partition("]")[0] == table
             header = number if inside else header
         elif inside and bare.partition("=")[0].strip().strip("\"'") == key:
             return number
@@ -167,6 +219,15 @@ def _line(text: str, key: str) -> int:
 
 def _is_strings(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+_FITS: typing.Final[dict[str, typing.Callable[[object], bool]]] = {
+    "a string": lambda value: isinstance(value, str),
+    "a list of strings": _is_strings,
+    "a whole number above zero": lambda value: (
+        isinstance(value, int) and not isinstance(value, bool) and value > 0
+    ),
+}
 
 
 def _kind(value: object) -> str:

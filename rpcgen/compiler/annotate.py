@@ -34,7 +34,7 @@ _PLACES: typing.Final[dict[str, frozenset[str]]] = {
     "priority": _METHOD,
     "retryable": frozenset({"exception"}),
     "deprecated": _USED,
-    "allow": _USED | {"const", "typedef"},
+    "allow": _USED | {"const", "typedef", "include"},
 }
 
 
@@ -95,6 +95,11 @@ def read(scope: Scope, written: tuple[syntax.Annotation, ...], place: str) -> An
         priority if isinstance(priority, int) else 0,
         deprecated if isinstance(deprecated, str) else None,
     )
+
+
+def allows(annotations: tuple[model.Annotation, ...], code: str) -> list[model.Annotation]:
+    """Gives each ``@allow`` among these that holds the findings of a code back."""
+    return [one for one in annotations if one.name == "allow" and one.arguments[:1] == (code,)]
 
 
 def _where(name: str) -> str:
