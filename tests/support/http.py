@@ -107,7 +107,7 @@ class Client:
         return Answer(start["status"], found, body)
 
     async def call(
-        self, name: str, headers: collections.abc.Mapping[str, str] = {}, **args: object
+        self, name: str, headers: collections.abc.Mapping[str, str] = {}, /, **args: typing.Any
     ) -> Answer:
         """Calls a method by its path, in JSON."""
         body = json.dumps(args).encode()

@@ -139,8 +139,12 @@ async def test_closing_cancels_what_runs() -> None:
 
 @runs
 async def test_plain_functions_run_in_threads_or_inline() -> None:
-    handlers = Handlers(thread=lambda: threads.append(threading.current_thread().name) or 1)
+    def noting() -> int:
+        threads.append(threading.current_thread().name)
+        return 1
+
     threads: list[str] = []
+    handlers = Handlers(thread=noting)
     async with served(services.ServerStub(handlers)) as client:
         await client.call("run", what="thread")
         assert (await client.call("echo", data="")).json == {"result": ""}
