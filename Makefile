@@ -56,6 +56,7 @@ check: setup ## lint, format, types, and generated code that is up to date
 	MYPYPATH=generated $(BIN) -m mypy examples/fleet examples/tasks
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN) -m pyright
 	$(BIN) -m rpcgen fmt --check idl
+	$(BIN) -m rpcgen lint idl --ignore L001,L014
 	$(BIN) -m rpcgen compile --check idl/*.idl -o generated
 
 SECONDS ?= 600

@@ -30,6 +30,7 @@ COMMANDS = (
     "master",
     "worker",
     "tasks",
+    "completion",
 )
 
 HELP = f"""\
@@ -50,6 +51,8 @@ Commands:
   master    assign queued tasks to workers
   worker    run queued tasks by your handlers
   tasks     list queued tasks, show them, try them again, cancel them, remove them
+  completion
+            what lets bash, zsh or fish complete commands, options and files
 
 Options:
   -V, --version   show the version, and which codec runs

@@ -19,6 +19,22 @@ COMMON = """\
 """The part of every command's help that is the same."""
 
 
+class Expected(typing.NamedTuple):
+    """An option, or a word that may stand by itself.
+
+    Args:
+        names: The option's, such as ``-I`` and ``--include``; empty for a word by itself.
+        takes: What its value is called: ``DIR``; empty if it takes none, or gives it no name.
+        choices: The values that there are, if it takes one of a few.
+        has_value: It takes a value.
+    """
+
+    names: tuple[str, ...]
+    takes: str
+    choices: tuple[str, ...]
+    has_value: bool
+
+
 class Parser(argparse.ArgumentParser):
     """The options of one command.
 
@@ -41,6 +57,18 @@ class Parser(argparse.ArgumentParser):
     def options(self) -> list[str]:
         """Gives every option, long and short."""
         return list(self._option_string_actions)
+
+    def expected(self) -> list[Expected]:
+        """Gives what may stand after the command's name."""
+        return [
+            Expected(
+                tuple(action.option_strings),
+                action.metavar if isinstance(action.metavar, str) else "",
+                tuple(map(str, action.choices or ())),
+                action.nargs != 0,
+            )
+            for action in self._actions
+        ]
 
     def read(self, words: typing.Sequence[str]) -> argparse.Namespace:
         """Reads the words after the command's name; files and options may stand mixed.

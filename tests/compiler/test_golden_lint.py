@@ -62,5 +62,5 @@ def test_every_rule_has_a_case_and_no_case_is_of_none() -> None:
 
 def test_every_rule_is_told_in_the_documentation() -> None:
     text = (ROOT / "docs" / "lint.md").read_text(encoding="utf-8")
-    told = {code: title for code, title in re.findall(r"^\| `(L\d{3})` \| ([^|]+) \|", text, re.MULTILINE)}
+    told = dict(re.findall(r"^\| `(L\d{3})` \| ([^|]+) \|", text, re.MULTILINE))
     assert told == {code: rule.title for code, rule in RULES.items()}
