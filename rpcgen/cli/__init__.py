@@ -24,6 +24,7 @@ COMMANDS = (
     "fmt",
     "lint",
     "breaking",
+    "serve",
     "registry",
     "ls",
     "doctor",
@@ -45,6 +46,7 @@ Commands:
   fmt       write interface files in their one form, comments kept
   lint      find what compiles, and yet most likely is a mistake
   breaking  say whom a new version of an interface breaks
+  serve     serve your handlers: to clients of rpcgen, over HTTP, or both
   registry  run the registry for one machine
   ls        list the servers in a registry, and show how that changes
   doctor    find what is wrong with a registry and the servers in it

@@ -31,5 +31,5 @@ class Safe:
         return word
 
 
-handlers = Handlers(running=lambda: handlers.running, cancelled=lambda: len(handlers.cancelled))
+handlers: Handlers = Handlers(running=lambda: handlers.running, cancelled=lambda: len(handlers.cancelled))
 app = rpc.http.asgi(services.ServerStub(handlers), SafeStub(Safe), limits=rpc.Limits(receive_time=2.0))
