@@ -23,6 +23,7 @@ ROOMS = {
     "rpcgen.compiler": "compiler",
     "rpcgen.runtime": "runtime",
     "rpcgen.loading": "loading",
+    "rpcgen.highlighting": "highlighting",
     "rpcgen": "root",
 }
 """Prefix of a module's name → its room; the longest prefix decides."""
@@ -31,6 +32,7 @@ MAY_IMPORT = {
     "cli": {"codegen", "compiler", "loading", "root", "runtime"},
     "loading": {"codegen", "compiler", "root"},
     "codegen": {"compiler", "root"},
+    "highlighting": {"compiler", "root"},
     "compiler": {"root"},
     "runtime": set(),
     "root": {"compiler", "loading"},
@@ -72,6 +74,7 @@ FLOORS = [
 LIBRARIES = {
     "cli": {"uvicorn"},
     "loading": set(),
+    "highlighting": {"pygments"},
     "codegen": {"jinja2", "msgspec"},
     "compiler": {"lark", "msgspec"},
     "runtime": {"msgspec", "kazoo", "httpx"},
