@@ -91,7 +91,13 @@ class Application:
     def _running(self) -> Engine:
         """Gives what runs calls in this loop; a loop that is gone has taken its own with it."""
         if self._engine is None or not self._engine.is_here:
-            self._engine = Engine(self._methods.dispatcher, self._max_workers, self._max_calls, "rpcgen-http")
+            self._engine = Engine(
+                self._methods.dispatcher,
+                self._max_workers,
+                self._max_calls,
+                "rpcgen-http",
+                self._limits.receive_time,
+            )
         return self._engine
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import typing
 
+from rpcgen.runtime.http.exchange import Reading
 from rpcgen.runtime.http.messages import CLOSE, Gone, Refusal
 from rpcgen.runtime.wire.compression import BY_NAME, understood
 
 if typing.TYPE_CHECKING:
+    from rpcgen.runtime.http.exchange import Watch
     from rpcgen.runtime.http.messages import Receive, Request, Response
     from rpcgen.runtime.wire.limits import Limits
 
@@ -26,13 +28,14 @@ _CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "zstd": "zstd"}
 """What HTTP calls an algorithm → what we call it."""
 
 
-async def read(request: Request, receive: Receive, limits: Limits) -> bytes:
+async def read(request: Request, receive: Receive, limits: Limits, readings: Watch) -> bytes:
     """Gives a request's body as it came.
 
     Args:
         request: Whose headers tell its length, perhaps.
         receive: ASGI's.
-        limits: Of which ``message`` and ``receive_time`` count.
+        limits: Of which ``message`` counts.
+        readings: Tells when it takes too long.
 
     Raises:
         Refusal: It is longer than the limit (413), or did not come in time (408).
@@ -43,11 +46,16 @@ async def read(request: Request, receive: Receive, limits: Limits) -> bytes:
         raise Refusal(400, f"Content-Length is no length: {said[:40].decode('latin-1')!r}")
     if int(said) > limits.message:
         raise _too_long(limits)
+    reading = Reading()
+    readings.begin(reading)
     try:
-        async with asyncio.timeout(limits.receive_time):
-            return await _whole(receive, limits)
-    except TimeoutError:
-        raise Refusal(408, f"the request took over {limits.receive_time:g} s to come", CLOSE) from None
+        return await _whole(receive, limits)
+    except asyncio.CancelledError:
+        if reading.stopped():
+            raise Refusal(408, f"the request took over {limits.receive_time:g} s to come", CLOSE) from None
+        raise
+    finally:
+        readings.end(reading)
 
 
 async def _whole(receive: Receive, limits: Limits) -> bytes:

@@ -69,9 +69,8 @@ def _seconds(said: bytes) -> float:
 def _metadata(headers: dict[bytes, bytes], limits: Limits) -> dict[str, bytes] | None:
     made: dict[str, bytes] = {}
     size = 0
-    for name, value in headers.items():
-        if name[:9] != _META:
-            continue
+    for name in [name for name in headers if name.startswith(_META)]:
+        value = headers[name]
         try:
             made[unescaped(name[9:])] = found = (
                 binascii.a2b_base64(value.strip(), strict_mode=True) if value else b""

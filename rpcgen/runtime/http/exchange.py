@@ -1,6 +1,7 @@
 """Calls that run, and the requests that wait for them: what an asyncio server's connection is, for one request.
 
-Whether the client is still there is asked only of calls that take a while: it costs a task.
+Whether the client is still there is asked only of calls that take a while: it costs a task. What takes its
+time is found by a look at all that waits, several times a second: a timer for each would cost every call.
 """
 
 from __future__ import annotations
@@ -29,6 +30,71 @@ BUSY = encode_fault(FaultCode.UNAVAILABLE, "the server is busy; the call was not
 TOO_LATE = encode_fault(FaultCode.DEADLINE_EXCEEDED, "the time was up before the call was started")
 
 
+class Waiting(typing.Protocol):
+    """What may take too long."""
+
+    def overdue(self) -> None:
+        """Told once, when it has taken as long as it may, or a little longer."""
+
+
+class Watch:
+    """Tells what waits too long.
+
+    Args:
+        loop: The running one.
+        patience: Seconds that a thing may wait.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, patience: float) -> None:
+        self._loop = loop
+        self._patience = patience
+        self._interval = min(1.0, patience / 2)
+        self._since: dict[Waiting, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, waiting: Waiting) -> None:
+        """Something waits from now on."""
+        self._since[waiting] = monotonic()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._interval, self._look)
+
+    def end(self, waiting: Waiting) -> None:
+        """It waits no more, overdue or not."""
+        self._since.pop(waiting, None)
+
+    def _look(self) -> None:
+        latest = monotonic() - self._patience
+        late = [waiting for waiting, since in self._since.items() if since <= latest]
+        for waiting in late:
+            del self._since[waiting]
+            waiting.overdue()
+        self._timer = self._loop.call_later(self._interval, self._look) if self._since else None
+
+    def close(self) -> None:
+        """Tells nobody any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class Reading:
+    """A request whose body is read, by the task that makes this; it is stopped if that takes too long."""
+
+    __slots__ = ("_task", "is_overdue")
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self.is_overdue = False
+
+    def overdue(self) -> None:
+        self.is_overdue = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def stopped(self) -> bool:
+        """Says whether it was this that cancelled the task; takes it back then."""
+        return self.is_overdue and self._task is not None and self._task.uncancel() == 0
+
+
 class Exchange:
     """A request that waits for its call's reply.
 
@@ -36,26 +102,29 @@ class Exchange:
         loop: The running one.
     """
 
-    __slots__ = ("_reply", "_watcher", "ready", "stuck_since")
+    __slots__ = ("_call", "_receive", "_reply", "_watcher", "ready", "stuck_since")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._reply: asyncio.Future[bytes] = loop.create_future()
+        self._call: Call | None = None
+        self._receive: Receive | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.stuck_since: float | None = None
         self.ready = 0
 
-    async def reply(self, call: Call, receive: Receive) -> bytes:
+    async def reply(self, call: Call, receive: Receive, watch: Watch) -> bytes:
         """Waits for the reply; the handler is told if the client leaves, or the server gives the request up.
 
         Args:
             call: That was begun with this as its connection.
             receive: ASGI's, the body read.
+            watch: Tells when it is time to ask whether the client is there.
 
         Raises:
             Gone: The client has left.
         """
-        loop = self._reply.get_loop()
-        timer = loop.call_later(_PATIENCE, self._begin_watch, call, receive)
+        self._call, self._receive = call, receive
+        watch.begin(self)
         try:
             return await self._reply
         except asyncio.CancelledError:
@@ -63,14 +132,17 @@ class Exchange:
             call.cancel()
             raise
         finally:
-            timer.cancel()
+            watch.end(self)
             if self._watcher is not None:
                 self._watcher.cancel()
 
-    def _begin_watch(self, call: Call, receive: Receive) -> None:
-        self._watcher = self._reply.get_loop().create_task(self._watch(call, receive))
+    def overdue(self) -> None:
+        self._watcher = self._reply.get_loop().create_task(self._wait_for_end())
 
-    async def _watch(self, call: Call, receive: Receive) -> None:
+    async def _wait_for_end(self) -> None:
+        call, receive = self._call, self._receive
+        assert call is not None
+        assert receive is not None
         while (await receive())["type"] != "http.disconnect":
             pass
         call.wants_reply = False
@@ -108,10 +180,21 @@ class Engine:
         max_workers: Threads for plain functions.
         max_calls: That run at once.
         name: Of the threads.
+        receive_time: Seconds that a body may take to come.
     """
 
-    def __init__(self, dispatcher: AsyncDispatcher, max_workers: int, max_calls: int, name: str) -> None:
+    def __init__(
+        self,
+        dispatcher: AsyncDispatcher,
+        max_workers: int,
+        max_calls: int,
+        name: str,
+        receive_time: float,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._calls = Watch(self._loop, _PATIENCE)
+        self.readings = Watch(self._loop, receive_time)
+        """Requests whose bodies are being read."""
         self._runner = Runner(max_workers, max_calls, name)
         dispatcher.in_thread = self._runner.in_thread
 
@@ -148,7 +231,7 @@ class Engine:
         else:
             self._runner.take(call, args)
             self._runner.begin(call)
-        return method.receipt() if method.is_oneway else await exchange.reply(call, receive)
+        return method.receipt() if method.is_oneway else await exchange.reply(call, receive, self._calls)
 
     async def in_thread(self, function: collections.abc.Callable[..., object], *args: object) -> typing.Any:
         """Calls what takes long in one of the threads."""
@@ -157,3 +240,5 @@ class Engine:
     async def close(self) -> None:
         """Cancels what runs and ends the threads."""
         await self._runner.close()
+        self._calls.close()
+        self.readings.close()

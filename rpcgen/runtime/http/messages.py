@@ -27,6 +27,9 @@ _HEADER_BYTES = 64 * 1024
 """Of all headers together."""
 
 
+_ONCE = (b"content-length", b"rpc-timeout", b"authorization", b"content-type")
+
+
 class Gone(Exception):
     """The client has left; nobody waits for a response."""
 
@@ -118,29 +121,34 @@ class Request:
         self.method: str = scope["method"]
         self.query: bytes = scope.get("query_string", b"")
         self.path = _path(scope)
-        self.headers: dict[bytes, bytes] = {}
+        self.headers = self._read(scope["headers"])
         """By name in lower case; of one that came several times, the values with commas between."""
-        self._read(scope["headers"])
         self.peer = _peer(scope.get("client"))
 
-    def _read(self, pairs: collections.abc.Iterable[tuple[bytes, bytes]]) -> None:
-        headers, size = self.headers, 0
-        for name, value in pairs:
-            size += len(name) + len(value)
-            name = bytes(name).lower()
-            if name in headers:
-                if name in (b"content-length", b"rpc-timeout", b"authorization", b"content-type"):
-                    raise Refusal(400, f"the header {name.decode()} came twice")
-                value = headers[name] + b", " + value
-            headers[name] = value
+    def _read(self, pairs: collections.abc.Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+        pairs = list(pairs)
+        headers = dict(pairs)
+        if len(headers) != len(pairs):
+            headers = _joined(pairs)
+        size = sum([len(name) + len(value) for name, value in pairs])
         if size > _HEADER_BYTES:
             raise Refusal(431, f"headers of {size} bytes; the limit is {_HEADER_BYTES}", CLOSE)
         if b"transfer-encoding" in headers and b"content-length" in headers:
             raise Refusal(400, "Content-Length and Transfer-Encoding contradict each other", CLOSE)
+        return headers
 
     def text(self, name: bytes) -> str:
         """Gives a header's value; ``""`` if there is none."""
         return self.headers.get(name, b"").decode("latin-1").strip()
+
+
+def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    made: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        if name in made and name in _ONCE:
+            raise Refusal(400, f"the header {name.decode('latin-1')} came twice", CLOSE)
+        made[name] = made[name] + b", " + value if name in made else value
+    return made
 
 
 def _path(scope: Scope) -> str:

@@ -11,7 +11,7 @@ import typing
 
 from rpcgen.runtime.errors import DecodeError, EncodeError, FaultCode, ProtocolError
 from rpcgen.runtime.http import bodies, calling
-from rpcgen.runtime.http.messages import Refusal, Response, problem
+from rpcgen.runtime.http.messages import JSON, Refusal, Response, problem
 from rpcgen.runtime.http.statuses import DECLARED, HEADERS, STATUSES
 from rpcgen.runtime.wire.codec import FAULT, RETURNED, fault
 from rpcgen.runtime.wire.forms import parse, text
@@ -36,6 +36,7 @@ if typing.TYPE_CHECKING:
 BINARY = ("binary", "application/octet-stream")
 """Content-Types of plain messages; the second one for what lets no type through that has no slash."""
 
+_JSON = JSON.decode()
 _NO_STORE = (b"cache-control", b"no-store")
 
 
@@ -105,10 +106,11 @@ class Routes:
         return response
 
     async def _post(self, request: Request, receive: Receive, engine: Engine) -> Response:
-        kind = request.text(b"content-type").partition(";")[0].strip().lower()
+        said = request.headers.get(b"content-type")
+        kind = _JSON if said == JSON else request.text(b"content-type").partition(";")[0].strip().lower()
         if request.path == "/" and kind in BINARY:
             return await self._binary(request, receive, engine, kind)
-        if kind != "application/json":
+        if kind != _JSON:
             came = f"not {kind[:80]!r}" if kind else "and there is none"
             meant = "application/json, or binary" if request.path == "/" else "application/json"
             raise Refusal(
@@ -215,7 +217,7 @@ class Routes:
 
     async def _body(self, request: Request, receive: Receive, engine: Engine) -> bytes:
         coding = bodies.coding_of(request)
-        data = await bodies.read(request, receive, self._limits)
+        data = await bodies.read(request, receive, self._limits, engine.readings)
         if not coding:
             return data
         if len(data) > bodies.LONG // 16:

@@ -1,8 +1,8 @@
 """JSON as text: read strictly, written shortly.
 
-The standard library's parser is held to the standard: what it lets through (duplicate keys, bare NaN,
-lone surrogates, numbers of thousands of digits) is marked while parsing, which costs nothing where
-there is none, and then looked for, so that the error names the place. Sizes are checked first.
+The standard library's parser is held to the standard. A text with what it would let through (duplicate
+keys, bare NaN, lone surrogates, numbers of thousands of digits) is read once more, with marks in those
+places: so the error can name the first. Sizes are checked before anything is read.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _DIGITS = 4_000
 """Of an integer, at most; no type has as many. Python refuses to read more than 4,300."""
+
+
+class _Fault(Exception):
+    """There is something that JSON does not have."""
 
 
 class _Faulty:
@@ -60,9 +64,12 @@ def parse(data: bytes | bytearray | memoryview | str, limits: Limits = DEFAULT_L
         text = data.decode()
     except UnicodeDecodeError as error:
         raise DecodeError(f"invalid UTF-8: {error.reason} after {error.start} bytes") from None
-    found: list[_Faulty] = []
-    value = _loads(text, found)
-    if found or _SURROGATE.search(data):
+    try:
+        value = _STRICT.decode(text)
+    except (_Fault, ValueError, RecursionError):
+        value = _leniently(text)
+        _refuse(value)
+    if b"\\" in data and _SURROGATE.search(data):
         _refuse(value)
     return value
 
@@ -82,40 +89,46 @@ def _check_items(data: bytes, most: int) -> None:
         raise DecodeError(f"more than {most} items in a message")
 
 
-def _loads(text: str, found: list[_Faulty], *, is_long: bool = False) -> typing.Any:
+def _leniently(text: str) -> typing.Any:
+    """Reads a text that has a fault; what JSON does not have is marked in what comes of it.
+
+    Raises:
+        DecodeError: It is no JSON at all.
+    """
+
     def pairs(members: list[tuple[str, typing.Any]]) -> object:
-        made = dict(members)
-        if len(made) == len(members):
-            return made
         names = [name for name, _ in members]
-        twice = next(name for name in names if names.count(name) > 1)
-        return note(f"the key {shown(twice)} stands twice")
+        twice = next((name for name in names if names.count(name) > 1), None)
+        return dict(members) if twice is None else _Faulty(f"the key {shown(twice)} stands twice")
 
     def constant(token: str) -> object:
-        return note(f'{token} is not JSON: write it as the string "{token}"')
+        return _Faulty(f'{token} is not JSON: write it as the string "{token}"')
 
     def integer(digits: str) -> object:
         if len(digits) <= _DIGITS:
             return int(digits)
-        return note(f"an integer of {len(digits.lstrip('-'))} digits")
-
-    def note(problem: str) -> _Faulty:
-        found.append(_Faulty(problem))
-        return found[-1]
+        return _Faulty(f"an integer of {len(digits.lstrip('-'))} digits")
 
     try:
-        return json.loads(
-            text, object_pairs_hook=pairs, parse_constant=constant, parse_int=integer if is_long else None
-        )
+        return json.loads(text, object_pairs_hook=pairs, parse_constant=constant, parse_int=integer)
     except json.JSONDecodeError as error:
         raise DecodeError(f"no JSON: {error}") from None
     except RecursionError:
         raise DecodeError("no JSON that can be read: nested too deeply") from None
-    except ValueError:  # Python reads no integers of so many digits
-        if is_long:
-            raise
-        found.clear()
-        return _loads(text, found, is_long=True)
+
+
+def _distinct(members: list[tuple[str, typing.Any]]) -> dict[str, typing.Any]:
+    made = dict(members)
+    if len(made) != len(members):
+        raise _Fault
+    return made
+
+
+def _no_constant(token: str) -> typing.NoReturn:
+    raise _Fault
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_no_constant)
 
 
 def _refuse(value: object) -> None:
