@@ -22,6 +22,7 @@ from rpcgen.runtime.wire.frames import (
     u32,
     unpack_head,
 )
+from rpcgen.runtime.wire.spares import room
 from rpcgen.runtime.wire.states import WORDS_RECEIVED, Side, State
 
 if typing.TYPE_CHECKING:
@@ -55,7 +56,7 @@ class FrameReader(Flow):
         """Something must be done before what comes can be read as frames."""
         self._rest = b""
         """The beginning of a small frame."""
-        self._frame: bytearray | None = None
+        self._frame: memoryview | None = None
         """A larger frame, of which so many bytes are filled."""
         self._filled = 0
         self._began = 0.0
@@ -106,7 +107,7 @@ class FrameReader(Flow):
 
         What is received there goes to ``filled``, before anything else. None: use ``receive``.
         """
-        return None if self._frame is None else memoryview(self._frame)[self._filled :]
+        return None if self._frame is None else self._frame[self._filled :]
 
     def filled(self, count: int, now: float = 0.0) -> list[Event]:
         """Does what ``receive`` does, for so many bytes that were put into ``space()``."""
@@ -150,7 +151,7 @@ class FrameReader(Flow):
             frame, self._frame, self._filled, self._pending = self._frame, None, 0, False
             length, word, call_id = unpack_head(frame)
             kind = self._kind(length, word, call_id)
-            self._take(kind, word, call_id, memoryview(frame)[HEAD:], self._began, events)
+            self._take(kind, word, call_id, frame[HEAD:], self._began, events)
             if self.is_closed:
                 return b"", now
         elif self._rest:
@@ -170,7 +171,7 @@ class FrameReader(Flow):
                 self._bad_length(length, data, pos)
             elif size >= HEAD and length + 4 > KEPT:
                 # Memory that is not written yet is not there yet: the claim alone costs nothing.
-                self._frame = bytearray(length + 4)
+                self._frame = room(length + 4)
                 self._frame[:size] = memoryview(data)[pos:]
                 self._filled = size
                 pos = len(data)

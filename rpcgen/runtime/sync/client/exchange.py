@@ -17,6 +17,7 @@ from rpcgen.runtime.sync.client.line import FAULT, NOT_SENT, Line, refused_by_tl
 from rpcgen.runtime.sync.turns import ROOM as FIRST_READ, WOULD_BLOCK, exchange
 from rpcgen.runtime.wire.outcomes import MAYBE
 from rpcgen.runtime.wire.plain import UNDECIDED
+from rpcgen.runtime.wire.spares import room
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.sync.client.line import Metadata, Socket
@@ -112,7 +113,7 @@ class PlainConnection(Line):
             ) from error
         return data
 
-    def _whole(self, data: bytes, scan: AnyReplyScan, limits: Limits, end: float | None) -> bytearray:
+    def _whole(self, data: bytes, scan: AnyReplyScan, limits: Limits, end: float | None) -> memoryview:
         """Receives until the reply that begins with ``data`` is whole."""
         if data[0] == _TLS_ALERT and data[1:2] == b"\3" and not self.is_tls:
             raise ProtocolError("the server's first bytes are an alert of TLS, which it speaks: say tls=…")
@@ -121,21 +122,20 @@ class PlainConnection(Line):
             more = len(data) - scan.end
             raise ProtocolError(f"{more} bytes came after the reply: are both ends compiled from one IDL?")
         latest = time.monotonic() + limits.receive_time
-        buffer, filled = bytearray(data), len(data)
+        buffer, filled = memoryview(data), len(data)
         while not done:
-            if len(buffer) * 2 < scan.needs:
-                buffer, begin = bytearray(scan.needs), buffer
-                buffer[:filled] = begin
-            elif len(buffer) < scan.needs:
-                buffer += bytes(scan.needs - len(buffer))
+            if len(buffer) < scan.needs:
+                # Twice as much at least: what is copied along is never quadratic.
+                larger = room(max(scan.needs, 2 * filled))
+                larger[:filled] = buffer[:filled]
+                buffer = larger
             while filled < scan.needs:
                 wait = (latest if end is None else min(end, latest)) - time.monotonic()
                 received = 0
                 if wait > 0:
                     self._receive_within(wait)
                     try:
-                        with memoryview(buffer) as view:
-                            received = self.sock.recv_into(view[filled:])
+                        received = self.sock.recv_into(buffer[filled : scan.needs])
                     except BlockingIOError:
                         continue
                     except OSError as error:
@@ -152,8 +152,8 @@ class PlainConnection(Line):
                     raise ConnectionLost(
                         f"a reply took longer than {limits.receive_time:g} s to come; {MAYBE}"
                     )
-            done = scan.advance(buffer)
-        return buffer
+            done = scan.advance(buffer[:filled])
+        return buffer[:filled]
 
     def _last_words(self, codec: MethodCodec, limits: Limits) -> bytes | None:
         """Gives the fault of a server that refused and closed: it says more than a broken pipe."""

@@ -53,7 +53,7 @@ static PyObject *reply_to_exception(Answer *answer)
     PyObject *exception = caught(), *reply;
     if (exception == NULL)
         return NULL;
-    if (begin(&writer, small, method->sizes[2], answer->bounds.room) == 0
+    if (begin(&writer, method, small, method->sizes[2], answer->bounds.room) == 0
         && write_raised(&writer, method, exception) == 0) {
         reply = finished(&writer, &method->sizes[2]);
     } else {
@@ -69,7 +69,7 @@ static PyObject *reply_to_value(Answer *answer, PyObject *value)
     Method *method = answer->method;
     Writer writer = {.bytes = NULL};
     uint8_t small[SMALL];
-    if (begin(&writer, small, method->sizes[1], answer->bounds.room) == 0
+    if (begin(&writer, method, small, method->sizes[1], answer->bounds.room) == 0
         && write_reply(&writer, method, value) == 0)
         return finished(&writer, &method->sizes[1]);
     Py_XDECREF(writer.bytes);

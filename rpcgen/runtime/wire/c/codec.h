@@ -101,9 +101,21 @@ typedef struct {
     int room;
 } Bounds;
 
+/* Large messages that have been sent and that nobody else looks at any more: the next ones are written into their
+   memory. An allocator gives such memory back to the system and takes it anew, page by page, each time, which
+   costs ten times what it costs to write it. */
+#define LARGE (64 * 1024)
+#define LARGEST_SPARE (4 * 1024 * 1024)
+#define SPARES 2
+typedef struct {
+    PyObject *bytes;
+    Py_ssize_t room;      /* of its memory; its size is that of its message */
+} Spare;
+
 /* Everything that one method's messages need. */
 typedef struct {
     PyObject_HEAD
+    Spare *spares;        /* the module's, which lives as long as this object's type */
     PyObject *prefix;     /* of its calls: the length of its name, and the name */
     Shape *arguments;
     Shape *result;        /* NULL: void */
@@ -122,6 +134,7 @@ typedef struct {
 typedef struct {
     uint8_t *at, *end, *begin;
     PyObject *bytes;      /* that begin points into, or NULL: into the caller's own */
+    Spare *spares;
     int room;             /* levels of nesting left */
 } Writer;
 
@@ -138,6 +151,7 @@ typedef struct {
     PyTypeObject *scan;
     PyTypeObject *answer;
     PyTypeObject *flow, *client_flow, *server_flow;
+    Spare spares[SPARES];
 } State;
 
 /* Each gives -1 or NULL where the reference must decide. */
@@ -153,7 +167,7 @@ PyObject *ask(Method *method, Message message, PyObject *value, PyObject *limits
 
 /* What answer.c needs of method.c: room for small messages on the stack, a message begun and finished. */
 #define SMALL 1024
-int begin(Writer *writer, uint8_t *small, Py_ssize_t expected, int room);
+int begin(Writer *writer, const Method *method, uint8_t *small, Py_ssize_t expected, int room);
 PyObject *finished(Writer *writer, Py_ssize_t *size);
 int parse_limits(PyObject *limits, Bounds *bounds);
 int write_reply(Writer *writer, const Method *method, PyObject *value);

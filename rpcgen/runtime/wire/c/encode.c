@@ -2,6 +2,33 @@
 
 #include "codec.h"
 
+/* One with so much room, or none; who takes it has it alone. */
+static Spare take_spare(Spare *spares, Py_ssize_t room)
+{
+    for (int index = 0; room >= LARGE && index < SPARES; index++) {
+        Spare found = spares[index];
+        if (found.bytes != NULL && found.room >= room && Py_REFCNT(found.bytes) == 1) {
+            spares[index].bytes = NULL;
+            return found;
+        }
+    }
+    return (Spare){NULL, 0};
+}
+
+/* Keeps a message's memory, if there is a place: an empty one, or that of a smaller one that nobody uses. */
+static bool keep_spare(Spare *spares, PyObject *bytes, Py_ssize_t room)
+{
+    for (int index = 0; room >= LARGE && room <= LARGEST_SPARE && index < SPARES; index++) {
+        Spare *place = &spares[index];
+        if (place->bytes == NULL || (place->room < room && Py_REFCNT(place->bytes) == 1)) {
+            Py_XSETREF(place->bytes, Py_NewRef(bytes));
+            place->room = room;
+            return true;
+        }
+    }
+    return false;
+}
+
 int write_room(Writer *writer, Py_ssize_t more)
 {
     Py_ssize_t used = written(writer), room = writer->end - writer->begin;
@@ -10,11 +37,14 @@ int write_room(Writer *writer, Py_ssize_t more)
         return -1;
     }
     room = used + more > 2 * room ? used + more : 2 * room;
-    if (writer->bytes == NULL) {
-        writer->bytes = PyBytes_FromStringAndSize(NULL, room);
-        if (writer->bytes == NULL)
+    Spare spare = take_spare(writer->spares, room);
+    if (spare.bytes != NULL || writer->bytes == NULL) {
+        PyObject *bytes = spare.bytes ? spare.bytes : PyBytes_FromStringAndSize(NULL, room);
+        if (bytes == NULL)
             return -1;
-        memcpy(PyBytes_AS_STRING(writer->bytes), writer->begin, used);
+        memcpy(PyBytes_AS_STRING(bytes), writer->begin, used);
+        Py_XSETREF(writer->bytes, bytes);
+        room = spare.bytes ? spare.room : room;
     } else if (_PyBytes_Resize(&writer->bytes, room) < 0) {
         return -1;
     }
@@ -22,6 +52,44 @@ int write_room(Writer *writer, Py_ssize_t more)
     writer->at = writer->begin + used;
     writer->end = writer->begin + room;
     return 0;
+}
+
+/* Makes bytes that nobody else has seen as long as their message: their memory stays what it is. */
+static void cut(PyObject *bytes, Py_ssize_t size)
+{
+    Py_SET_SIZE(bytes, size);
+    PyBytes_AS_STRING(bytes)[size] = 0;
+    /* Nothing else puts back the hash of their last message, which may have been asked for. */
+    _Py_COMP_DIAG_PUSH
+    _Py_COMP_DIAG_IGNORE_DEPR_DECLS
+    ((PyBytesObject *)bytes)->ob_shash = -1;
+    _Py_COMP_DIAG_POP
+}
+
+int begin(Writer *writer, const Method *method, uint8_t *small, Py_ssize_t expected, int room)
+{
+    writer->room = room;
+    writer->bytes = NULL;
+    writer->spares = method->spares;
+    writer->begin = writer->at = small;
+    writer->end = small + SMALL;
+    /* And some more: writers ask for the room that a field takes at most. */
+    return expected > SMALL - 32 ? write_room(writer, expected + 32) : 0;
+}
+
+PyObject *finished(Writer *writer, Py_ssize_t *size)
+{
+    *size = written(writer);
+    if (writer->bytes == NULL)
+        return PyBytes_FromStringAndSize((const char *)writer->begin, *size);
+    Py_ssize_t room = writer->end - writer->begin;
+    if (keep_spare(writer->spares, writer->bytes, room) || *size == room) {
+        cut(writer->bytes, *size);
+    } else {
+        Py_SET_SIZE(writer->bytes, room);
+        _PyBytes_Resize(&writer->bytes, *size);
+    }
+    return writer->bytes;
 }
 
 /* An int, a bool or another subclass that fits; what only acts like one is left to the reference. */

@@ -66,26 +66,6 @@ static int parse(
     return 0;
 }
 
-int begin(Writer *writer, uint8_t *small, Py_ssize_t expected, int room)
-{
-    writer->room = room;
-    writer->bytes = NULL;
-    writer->begin = writer->at = small;
-    writer->end = small + SMALL;
-    /* And some more: writers ask for the room that a field takes at most. */
-    return expected > SMALL - 32 ? write_room(writer, expected + 32) : 0;
-}
-
-PyObject *finished(Writer *writer, Py_ssize_t *size)
-{
-    *size = written(writer);
-    if (writer->bytes == NULL)
-        return PyBytes_FromStringAndSize((const char *)writer->begin, *size);
-    if (*size != PyBytes_GET_SIZE(writer->bytes))
-        _PyBytes_Resize(&writer->bytes, *size);
-    return writer->bytes;
-}
-
 /* A call message, plain or (FRAME) as a frame; or (BLOCK) its arguments alone. */
 static INLINE PyObject *encode(
     Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names, Message kind, const char *what)
@@ -107,7 +87,7 @@ static INLINE PyObject *encode(
     uint64_t size;
     writer.bytes = NULL;
     if (PyTuple_GET_SIZE(values) != method->arguments->places || (kind == FRAME && name > 255)
-        || begin(&writer, small, method->sizes[0], bounds.room) < 0 || have_room(&writer, start) < 0)
+        || begin(&writer, method, small, method->sizes[0], bounds.room) < 0 || have_room(&writer, start) < 0)
         goto slow;
     if (kind == FRAME) {
         memset(writer.at, 0, start);
@@ -180,7 +160,7 @@ static PyObject *encode_reply(Method *method, PyObject *const *args, Py_ssize_t 
     uint8_t small[SMALL];
     if (parse(args, count, names, "encode_reply", &value, &limits) < 0)
         return NULL;
-    if (bounds_of(method, limits, &bounds) < 0 || begin(&writer, small, method->sizes[1], bounds.room) < 0
+    if (bounds_of(method, limits, &bounds) < 0 || begin(&writer, method, small, method->sizes[1], bounds.room) < 0
         || write_reply(&writer, method, value) < 0) {
         Py_XDECREF(writer.bytes);
         return ask(method, REPLY, value, limits);
@@ -196,7 +176,7 @@ static PyObject *encode_raised(Method *method, PyObject *const *args, Py_ssize_t
     uint8_t small[SMALL];
     if (parse(args, count, names, "encode_raised", &value, &limits) < 0)
         return NULL;
-    if (bounds_of(method, limits, &bounds) < 0 || begin(&writer, small, method->sizes[2], bounds.room) < 0
+    if (bounds_of(method, limits, &bounds) < 0 || begin(&writer, method, small, method->sizes[2], bounds.room) < 0
         || write_raised(&writer, method, value) < 0) {
         Py_XDECREF(writer.bytes);
         return ask(method, RAISED, value, limits);
@@ -391,6 +371,7 @@ static PyObject *method_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     put32((uint8_t *)PyBytes_AS_STRING(prefix), (uint32_t)PyBytes_GET_SIZE(name));
     memcpy(PyBytes_AS_STRING(prefix) + 4, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name));
     method->prefix = prefix;
+    method->spares = state->spares;
     method->arguments = (Shape *)Py_NewRef(arguments);
     method->result = result == Py_None ? NULL : (Shape *)Py_NewRef(result);
     method->optional = optional;

@@ -46,6 +46,8 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->flow);
     Py_CLEAR(state->client_flow);
     Py_CLEAR(state->server_flow);
+    for (int index = 0; index < SPARES; index++)
+        Py_CLEAR(state->spares[index].bytes);
     return 0;
 }
 
