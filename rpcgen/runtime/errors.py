@@ -154,6 +154,8 @@ class RemoteException(RpcError):
     """
 
     default_message: typing.ClassVar[str] = ""
+    http_status: typing.ClassVar[int] = 409
+    """Of the response, where it is raised over HTTP: that of the IDL's ``@status``."""
     __rpc_fields__: typing.ClassVar[tuple[Field, ...] | None] = None
     __rpc_reserved__: typing.ClassVar[tuple[Reserved, ...]] = ()
     message: str

@@ -44,9 +44,11 @@ class JsonCodec:
         return bytes((RETURNED,)) + text(self._forms.write_result(value))
 
     def encode_raised(self, exc: RemoteException, limits: Limits) -> bytes | None:
-        """Gives what is raised: the kind, and the error."""
-        error = self._forms.write_raised(exc)
-        return None if error is None else bytes((RAISED,)) + text(error)
+        """Gives what is raised: the kind, the response's status in two bytes, and the error."""
+        declared, error = self._forms.declared(exc), self._forms.write_raised(exc)
+        if declared is None:
+            return None
+        return b"".join((bytes((RAISED,)), declared.http_status.to_bytes(2, "big"), text(error)))
 
 
 class Served(typing.NamedTuple):

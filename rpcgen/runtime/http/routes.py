@@ -12,7 +12,7 @@ import typing
 from rpcgen.runtime.errors import DecodeError, EncodeError, FaultCode, ProtocolError
 from rpcgen.runtime.http import bodies, calling
 from rpcgen.runtime.http.messages import JSON, Refusal, Response, problem
-from rpcgen.runtime.http.statuses import DECLARED, HEADERS, STATUSES
+from rpcgen.runtime.http.statuses import HEADERS, STATUSES
 from rpcgen.runtime.wire.codec import FAULT, RETURNED, fault
 from rpcgen.runtime.wire.forms import parse, text
 from rpcgen.runtime.wire.plain import CallReader, encode_fault
@@ -254,6 +254,6 @@ def _result(reply: bytes) -> Response:
 
 def _error(reply: bytes) -> tuple[int, dict[str, typing.Any]]:
     if reply[0] != FAULT:
-        return DECLARED, json.loads(reply[1:])
+        return int.from_bytes(reply[1:3], "big"), json.loads(reply[3:])
     found = fault(reply[5:].decode())
     return STATUSES[found.code], {"type": found.code.name, "message": found.message}

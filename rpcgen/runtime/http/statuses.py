@@ -1,7 +1,7 @@
 """What goes wrong, as HTTP says it: the one table of statuses.
 
-A fault has the status of its code; a declared exception 409, for the request was understood and what it asks
-for is in conflict with how things are. What HTTP itself refuses is a fault, too, with a status that says more.
+A fault has the status of its code. A declared exception has that of its ``@status``, without one 409: the
+request was understood, and what it asks for is in conflict with how things are. What HTTP itself refuses is a fault, too, with a status that says more.
 """
 
 from __future__ import annotations
@@ -10,9 +10,6 @@ import http
 import typing
 
 from rpcgen.runtime.errors import FaultCode
-
-DECLARED: typing.Final = 409
-"""Of exceptions that the IDL declares."""
 
 STATUSES: typing.Final = {
     FaultCode.UNKNOWN_METHOD: 404,

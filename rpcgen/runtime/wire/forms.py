@@ -209,8 +209,12 @@ class MethodForms:
         except (Misfit, RecursionError) as error:
             raise self._unreadable(error, "result") from None
 
+    def declared(self, error: RemoteException) -> type[RemoteException] | None:
+        """Gives the first exception after ``=>`` that an error is an instance of; None: it is not declared."""
+        return next((kind for kind in self._raises if isinstance(error, kind)), None)
+
     def write_raised(self, error: RemoteException) -> dict[str, typing.Any] | None:
-        """Gives an exception that was raised, as the first after ``=>`` that it is an instance of.
+        """Gives an exception that was raised, as what is ``declared`` of it.
 
         Returns:
             ``{"type": …, "message": …}``, and ``"fields"`` if it has a body; None if the method does not
@@ -219,7 +223,7 @@ class MethodForms:
         Raises:
             EncodeError: A field does not fit its type.
         """
-        declared = next((kind for kind in self._raises if isinstance(error, kind)), None)
+        declared = self.declared(error)
         if declared is None:
             return None
         try:
