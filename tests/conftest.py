@@ -7,8 +7,11 @@
 from __future__ import annotations
 
 import os
+import sys
+import typing
 
 import hypothesis
+import pytest
 
 from tests.support.zookeeper import zk_url, zookeeper_of_worker  # noqa: F401
 
@@ -32,3 +35,31 @@ hypothesis.settings.register_profile(
     "thorough", deadline=None, max_examples=2000, print_blob=True, suppress_health_check=_UNHURRIED
 )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> typing.Iterator[None]:
+    """Leaves property tests and those marked ``bulky`` out of the coverage.
+
+    They go through the same lines thousands of times, which takes four times as long while lines are
+    counted; that a line is reached says something only where its test knows what for.
+    """
+    counting = _coverage()
+    if counting is None or not _is_bulky(item):
+        return (yield)
+    counting.stop()
+    try:
+        return (yield)
+    finally:
+        counting.start()
+
+
+def _is_bulky(item: pytest.Item) -> bool:
+    is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    return is_property or item.get_closest_marker("bulky") is not None
+
+
+def _coverage() -> typing.Any:
+    """What counts lines in this process; None: nothing does."""
+    module = sys.modules.get("coverage")
+    return None if module is None else module.Coverage.current()

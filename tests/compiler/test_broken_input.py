@@ -146,6 +146,7 @@ def test_line_ends_and_marks() -> None:
         assert check(decode(data).text).diagnostics == ()
 
 
+@pytest.mark.bulky
 @pytest.mark.parametrize(
     ("text", "code"),
     [
@@ -163,6 +164,7 @@ def test_deep_nesting(text: str, code: str) -> None:
     assert [found.code for found in check(text).diagnostics] == [code]
 
 
+@pytest.mark.bulky
 @pytest.mark.parametrize(
     "text", ["{" * 100_000, "(" * 100_000, "struct A {" * 10_000, "@" * 100_000, ")" * 100_000]
 )
@@ -199,12 +201,14 @@ GARBAGE: dict[str, typing.Callable[[int], str]] = {
 }
 
 
+@pytest.mark.bulky
 @pytest.mark.parametrize("name", GARBAGE)
 def test_garbage(name: str) -> None:
     """Garbage of any kind takes time in proportion to its size, and no stack."""
     check_time(GARBAGE[name](300_000), 6)
 
 
+@pytest.mark.bulky
 @pytest.mark.parametrize("name", ["bytes", "brackets", "nulls"])
 def test_garbage_of_10_mb(name: str) -> None:
     """10 MB of garbage take seconds."""
@@ -255,6 +259,7 @@ def check_time(text: str, seconds: float) -> None:
     assert len(report.diagnostics) <= 2 * SHOWN + 1
 
 
+@pytest.mark.bulky
 def test_the_end_of_a_large_file_is_not_blamed() -> None:
     """Of a large file that is faulty early on the rest is not read, and its names are not missed."""
     text = "struct A { 1: int }\nint f(1: Later a)\n" + "int g()\n" * 250_000 + "struct Later {}"
@@ -265,6 +270,7 @@ def test_the_end_of_a_large_file_is_not_blamed() -> None:
     assert "Later" in file.lost
 
 
+@pytest.mark.bulky
 def test_a_large_file_is_read_whole() -> None:
     """A large file without faults is no matter; nor is a fault far behind."""
     text = "int f(1: int a) // " + "x" * 80 + "\n"

@@ -51,6 +51,7 @@ def messages() -> list[tuple[str, bytes]]:
     ]
 
 
+@pytest.mark.bulky
 @pytest.mark.timeout(3600)
 def test_corrupted_messages_end_as_the_reference_says() -> None:
     fast, reference = everything.codecs()
@@ -68,6 +69,7 @@ def test_corrupted_messages_end_as_the_reference_says() -> None:
 messages_made = messages()
 
 
+@pytest.mark.bulky
 def test_truncation_at_every_length() -> None:
     fast, reference = everything.codecs()
     for kind, message in messages_made:
@@ -76,6 +78,7 @@ def test_truncation_at_every_length() -> None:
             assert outcome(getattr(fast, kind), cut) == outcome(getattr(reference, kind), cut)
 
 
+@pytest.mark.bulky
 def test_scans_of_corrupted_replies_end_as_the_references() -> None:
     fast, reference = everything.codecs()
     chance = random.Random(SEED)
@@ -96,6 +99,7 @@ def test_scans_of_corrupted_replies_end_as_the_references() -> None:
         assert ends[0] == ends[1], spoiled.hex()
 
 
+@pytest.mark.bulky
 @pytest.mark.timeout(1200)
 def test_nothing_leaks() -> None:
     """Neither on the usual ways nor on those that end in the reference, nor a single reference."""
@@ -163,6 +167,7 @@ def test_what_holds_no_others_is_not_the_collectors() -> None:
     assert gc.is_tracked(tree.below)
 
 
+@pytest.mark.bulky
 def test_many_threads_from_the_first_message_on() -> None:
     fast, reference = everything.codecs()
     args = everything.arguments()
