@@ -74,6 +74,10 @@ class Background:
     def first(self) -> str:
         """Gives the line that says that it is ready."""
         line = self.line()
+        if line.startswith("Traceback"):
+            while more := self.line():
+                line += more
+            raise Failure(f"{self.command}:\n{line}")
         if not line:
             raise Failure(f"{self.command} ended with status {self.process.wait(SECONDS)}")
         return line
