@@ -58,6 +58,7 @@ class InvalidOperation(rpc.RemoteException):
 class NotFound(rpc.RemoteException):
     """Raised when someone is sought who is not there."""
 
+    http_status = 404
     id: int
     similar: list[str]
 
@@ -716,6 +717,7 @@ typedef map<string, list<UserId>> Groups
 exception InvalidOperation
 
 /// Raised when someone is sought who is not there.
+@status(404)
 exception NotFound {
     1: UserId id
     2: list<string> similar = []

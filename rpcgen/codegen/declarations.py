@@ -171,10 +171,12 @@ class Declarations:
             raised = f"Raised by {', '.join(most)} and {last}." if most else f"Raised by {last}."
         again = "A call that raised it may be tried again." if exception.retryable else ""
         about = (again, deprecation(exception.deprecated))
+        status = "" if exception.status is None else f"http_status = {exception.status}"
         if exception.fields is None:
             init = InitView("def __init__(self, message: str | None = None) -> None:", _call(["message"]))
             docstring = self._docstring(exception.doc or raised, 4, *about)
             message = statement("default_message = ", quote(exception.default_message), indent=4)
+            message = "\n    ".join(filter(None, (message, status)))
             return self._view("exception", exception, header, docstring, message=message, init=init)
 
         fields = []
@@ -196,6 +198,7 @@ class Declarations:
             header,
             self._docstring(exception.doc or raised, 4, *about, section=said, title=f"{name}."),
             decorator=self._decorator(exception.name, exception.fields, exception.reserved),
+            message=status,
             fields=fields,
             init=init,
         )

@@ -57,7 +57,7 @@ CLASS_SCOPE: typing.Final = _words(
 )
 """Attributes of generated classes: a type of such a name would be hidden where it is used."""
 
-EXCEPTION_MEMBERS: typing.Final = _words("add_note args default_message message with_traceback")
+EXCEPTION_MEMBERS: typing.Final = _words("add_note args default_message http_status message with_traceback")
 ENUM_MEMBERS: typing.Final = _words(
     "as_integer_ratio bit_count bit_length conjugate denominator from_bytes from_wire imag is_integer mro"
     " name names numerator real to_bytes value values"

@@ -48,7 +48,7 @@ class TypeView(msgspec.Struct, frozen=True, gc=False):
         empty: Neither a docstring nor a body.
         fields: Of a struct, exception or enum.
         cases: Of a union.
-        message: The default message of an exception without a body.
+        message: The default message of an exception without a body, and its status over HTTP.
         init: Of an exception.
         alias: ``AnyShape: typing.TypeAlias = …`` of a union.
     """

@@ -33,6 +33,7 @@ _PLACES: typing.Final[dict[str, frozenset[str]]] = {
     "attempts": _METHOD,
     "priority": _METHOD,
     "retryable": frozenset({"exception"}),
+    "status": frozenset({"exception"}),
     "deprecated": _USED,
     "allow": _USED | {"const", "typedef", "include"},
 }
@@ -45,6 +46,7 @@ class Annotations:
     all: tuple[model.Annotation, ...] = ()
     idempotent: bool = False
     retryable: bool = False
+    status: int | None = None
     timeout: float | None = None
     attempts: int | None = None
     priority: int = 0
@@ -85,11 +87,12 @@ def read(scope: Scope, written: tuple[syntax.Annotation, ...], place: str) -> An
             values[name] = _argument(scope, node, arguments)
         kept.append(model.Annotation(name, arguments, node.span))
     timeout, deprecated = values.get("timeout"), values.get("deprecated")
-    attempts, priority = values.get("attempts"), values.get("priority")
+    attempts, priority, status = (values.get(name) for name in ("attempts", "priority", "status"))
     return Annotations(
         tuple(kept),
         "idempotent" in values,
         "retryable" in values,
+        status if isinstance(status, int) else None,
         timeout.total_seconds() if isinstance(timeout, datetime.timedelta) else None,
         attempts if isinstance(attempts, int) else None,
         priority if isinstance(priority, int) else 0,
@@ -119,6 +122,8 @@ def _argument(scope: Scope, node: syntax.Annotation, arguments: tuple[model.Lite
             return time
         case "attempts", (int() as count,) if count is not True and 0 < count <= _LARGEST:
             return count
+        case "status", (int() as number,) if 400 <= number <= 599:
+            return number
         case "priority", (int() as number,) if not isinstance(number, bool) and abs(number) <= _LARGEST:
             return number
         case "deprecated", (str() as why,):
@@ -128,6 +133,7 @@ def _argument(scope: Scope, node: syntax.Annotation, arguments: tuple[model.Lite
     takes, example = {
         "timeout": ("one duration above zero", "@timeout(2s)"),
         "attempts": ("one whole number above zero", "@attempts(5)"),
+        "status": ("one status of HTTP from 400 to 599", "@status(404)"),
         "priority": ("one whole number of 32 bits", "@priority(1)"),
         "deprecated": ("one string", '@deprecated("use find")'),
         "allow": ("a finding's code and why it is allowed", '@allow("B102", "nobody calls it")'),

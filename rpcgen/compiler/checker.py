@@ -188,6 +188,7 @@ def _read_exception(scope: Scope, resolver: Resolver, node: syntax.ExceptionType
         read.all,
         read.deprecated,
         node.name.span,
+        read.status,
     )
 
 

@@ -185,7 +185,7 @@ class Union(msgspec.Struct, frozen=True, gc=False):
 class ExceptionType(msgspec.Struct, frozen=True, gc=False):
     """``fields`` is None for one without a body, which carries a message.
 
-    ``implicit``: nothing declares it but its use after ``=>``.
+    ``implicit``: nothing declares it but its use after ``=>``. ``status``: that of ``@status``, over HTTP.
     """
 
     name: str
@@ -198,6 +198,7 @@ class ExceptionType(msgspec.Struct, frozen=True, gc=False):
     annotations: tuple[Annotation, ...]
     deprecated: str | None
     span: Span
+    status: int | None = None
 
 
 class Method(msgspec.Struct, frozen=True, gc=False):

@@ -112,12 +112,12 @@ def test_enum_members_are_values() -> None:
 def test_annotations_become_attributes() -> None:
     """The compiler's own are read, the user's kept."""
     module = module_of(
-        '@retryable @deprecated("x") exception Busy\n'
+        '@retryable @status(503) @deprecated("x") exception Busy\n'
         '@idempotent @timeout(1.5s) @attempts(5) @priority(-1) @acme.owner("me", [1, 2s], KIND.A, {"a": 1.5}, true) void put(@deprecated("y") 1: int a)\n'
         "enum KIND { A = 1 }"
     )
     (busy,) = module.of(model.ExceptionType)
-    assert (busy.retryable, busy.deprecated) == (True, "x")
+    assert (busy.retryable, busy.status, busy.deprecated) == (True, 503, "x")
     (method,) = module.of(model.Service)[0].methods
     assert (method.idempotent, method.timeout, method.params[0].deprecated) == (True, 1.5, "y")
     assert (method.attempts, method.priority) == (5, -1)
@@ -314,6 +314,7 @@ def test_no_edit_of_a_valid_file_raises(interface: Interface, chance: random.Ran
     assert (compilation.module is None) == compilation.report.failed
 
 
+@pytest.mark.bulky
 def test_ten_thousand_methods_are_checked_in_linear_time() -> None:
     """About half a second on the machine that this was written on; ten times that is a fault."""
 
