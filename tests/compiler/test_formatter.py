@@ -162,7 +162,7 @@ def _noise(chance: random.Random, share: float) -> str:
     if chance.random() > share:
         return ""
     pieces = chance.choices(NOISE, k=chance.choice([1, 1, 2, 3, 4]))
-    return "".join(piece.replace("{}", f"c{chance.randrange(10**6)}") for piece in pieces)
+    return "".join(piece.replace("{}", f"c{chance.randrange(10**12)}") for piece in pieces)
 
 
 @settings(max_examples=100, deadline=None)
