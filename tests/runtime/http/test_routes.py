@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 
+import features
 import pytest
 
 from rpcgen import runtime as rpc
@@ -91,6 +92,25 @@ async def test_declared_exceptions_and_faults_are_problem_details() -> None:
             assert answer.status == 500
             assert answer.detail.startswith(words)
             assert answer.json["type"] == "urn:rpcgen:fault:INTERNAL"
+
+
+@runs
+async def test_an_exception_may_say_its_status() -> None:
+    class Directory:
+        @staticmethod
+        def find(query: str, limit: int, page: object) -> typing.NoReturn:
+            raise features.NotFound(limit)
+
+        log = get = groups = everything = remove = ping = version = staticmethod(lambda *args: None)
+
+    async with served(features.DirectoryServerStub(Directory)) as client:
+        answer = await client.ask("GET", "/Directory/find?query=x&limit=7")
+        assert (answer.status, answer.json["status"]) == (404, 404)
+        assert answer.json["error"]["fields"] == {"id": 7, "similar": []}
+        answer = await client.post("/", {"name": "Directory.find", "params": {"query": "x"}})
+        assert (answer.status, error(answer)["type"]) == (404, "NotFound")
+        # A method that does not exist has the same status, but is no exception.
+        assert (await client.call("Directory.fnd")).json["type"] == "urn:rpcgen:fault:UNKNOWN_METHOD"
 
 
 @runs
