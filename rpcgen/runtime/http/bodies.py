@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import typing
 
+from rpcgen.runtime.errors import ProtocolError
 from rpcgen.runtime.http.exchange import Reading
 from rpcgen.runtime.http.messages import CLOSE, Gone, Refusal
-from rpcgen.runtime.wire.compression import BY_NAME, understood
+from rpcgen.runtime.wire.compression import BY_NAME, understood, whole
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.http.exchange import Watch
@@ -111,16 +112,11 @@ def expand(name: str, data: bytes, limits: Limits) -> bytes:
         Refusal: It is no such thing (400), or longer than the limit (413).
     """
     try:
-        decompressor = BY_NAME[name].decompressor()
-        made = decompressor.decompress(data, limits.message + 1)
-        if len(made) <= limits.message and not decompressor.eof:
-            made += decompressor.decompress(b"", limits.message + 1 - len(made))
-    except Exception as error:  # each library has its own
-        raise Refusal(400, f"the body is not {name}: {error}") from error
-    if len(made) > limits.message:
+        made = whole(name, data, limits.message)
+    except ProtocolError as error:
+        raise Refusal(400, error.problem) from error
+    if made is None:
         raise _too_long(limits)
-    if not decompressor.eof or decompressor.unused_data:
-        raise Refusal(400, f"the body is not {name} alone, and whole")
     return made
 
 

@@ -12,6 +12,7 @@ import typing
 from rpcgen.runtime.errors import DecodeError, EncodeError, FaultCode, ProtocolError
 from rpcgen.runtime.http import bodies, calling
 from rpcgen.runtime.http.messages import JSON, Refusal, Response, problem
+from rpcgen.runtime.http.metadata import metadata_headers
 from rpcgen.runtime.http.statuses import HEADERS, STATUSES
 from rpcgen.runtime.wire.codec import FAULT, RETURNED, fault
 from rpcgen.runtime.wire.forms import parse, text
@@ -191,7 +192,7 @@ class Routes:
         if not context.reply or method is None:
             return shape(reply)
         try:
-            headers = calling.metadata_headers(context.reply, self._limits.metadata)
+            headers = metadata_headers(context.reply, self._limits.metadata)
         except EncodeError as error:
             return shape(method.replies.failed(error))
         response = shape(reply)

@@ -165,6 +165,31 @@ def expanded(payload: Buffer, largest: int) -> bytes:
     return data
 
 
+def whole(name: str, data: Buffer, largest: int) -> bytes | None:
+    """Gives what was compressed alone, as HTTP bodies are; None: it would be larger.
+
+    Args:
+        name: Of an algorithm that is understood here.
+        data: All of it, and nothing else.
+        largest: Bytes that it may have when expanded.
+
+    Raises:
+        ProtocolError: It is no such thing, is cut, or something follows it.
+    """
+    try:
+        decompressor = BY_NAME[name].decompressor()
+        made = decompressor.decompress(data, largest + 1)
+        if len(made) <= largest and not decompressor.eof:
+            made += decompressor.decompress(b"", largest + 1 - len(made))
+    except Exception as error:  # each library has its own
+        raise ProtocolError(f"the body is not {name}: {error}") from error
+    if len(made) > largest:
+        return None
+    if not decompressor.eof or decompressor.unused_data:
+        raise ProtocolError(f"the body is not {name} alone, and whole")
+    return made
+
+
 def _is_installed(library: str) -> bool:
     try:
         return importlib.util.find_spec(library) is not None
