@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
         """Since when the client does not take replies."""
         self.ready = 0
         """Bytes of replies that threads have made and that are not here yet."""
-        self._held: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._held: list[asyncio.Future[None]] = []
         """Tasks that begin when it does again."""
         self._is_paused = False
         self._resumed = 0.0
@@ -149,7 +149,7 @@ class Connection(asyncio.Protocol):
         """The client takes its replies, or is gone: lets the first task begin that waits for that."""
         self.stuck_since = None
         while self._held:
-            held = self._held.popleft()
+            held = self._held.pop(0)
             if not held.done():
                 held.set_result(None)
                 break
