@@ -34,7 +34,7 @@ compiled anew). `@allow("B012", "why")` in the new version, at the declaration o
 one back; so does a baseline.
 
 Options:
-  --level wire|json|source    errors are what breaks these and those before them, and nothing else is
+  --level wire|json|source    errors are what breaks these and those before them; nothing else is
                               told (default: wire and json are errors, source is a warning)
   -I, --include DIR           look for included files here too; may be repeated
   --baseline FILE             leave out the findings that stand there
