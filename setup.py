@@ -32,6 +32,7 @@ setuptools.setup(
     package_data={
         "rpcgen": ["py.typed"],
         "rpcgen.compiler": ["*.lark", "*.json"],
+        "rpcgen.runtime.http": ["*.html"],
         "rpcgen.runtime.wire": ["*.pyi"],
         "rpcgen.runtime.sync": ["*.pyi"],
         "rpcgen._templates": ["python/*.j2", "python/**/*.j2"],

@@ -30,6 +30,8 @@ def asgi(*stubs: ServerStub, **options: typing.Unpack[AsgiOptions]) -> Applicati
             client is, for ``rpc.context().identity``, or raises PermissionError with the reason, which the
             client is told. It is called in the event loop and must not wait. ``rpc.Tokens({…})`` is one.
         cors: Origins whose pages may call from browsers: ``("https://app.example",)``; ``("*",)``: all.
+        page: Whether ``GET /`` gives a page on which what is served can be looked at and called, and
+            ``GET /openapi.json`` the same for programs. With ``authenticate`` the latter asks for a token.
         compress: Whether responses are compressed for clients that ask for it.
         inline: Plain functions run in the event loop: none of them may block.
         max_workers: Plain functions that run at once in threads; threads are started when they are needed.

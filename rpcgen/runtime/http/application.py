@@ -4,6 +4,7 @@
     POST /METHOD, /SERVICE/METHOD       the arguments as a JSON object
     GET  /METHOD, /SERVICE/METHOD       of @idempotent methods: the arguments as the query
     GET  /healthz           whether it takes calls
+    GET  /, /openapi.json   a page to look at what is served and call it, and the same as OpenAPI
 
 It stands on ASGI alone: no library is needed. Everything that is shared belongs to the loop that runs it.
 """
@@ -13,13 +14,15 @@ from __future__ import annotations
 import logging
 import typing
 
+from rpcgen.runtime.aio.server.server import at_least_one
 from rpcgen.runtime.http import bodies
 from rpcgen.runtime.http.cors import Cors
 from rpcgen.runtime.http.exchange import Engine
 from rpcgen.runtime.http.messages import Gone, Refusal, Request, Response
 from rpcgen.runtime.http.methods import Methods
+from rpcgen.runtime.http.pages import Pages
 from rpcgen.runtime.http.routes import Routes
-from rpcgen.runtime.stubs import ServerStub
+from rpcgen.runtime.sync.server.announcing import check_stubs
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
 
 if typing.TYPE_CHECKING:
@@ -27,6 +30,7 @@ if typing.TYPE_CHECKING:
 
     from rpcgen.runtime.http.messages import Headers, Receive, Scope, Send
     from rpcgen.runtime.http.options import AsgiOptions
+    from rpcgen.runtime.stubs import ServerStub
 
 _log = logging.getLogger("rpcgen")
 
@@ -47,17 +51,21 @@ class Application:
     ) -> None:
         given = dict(typing.cast("dict[str, typing.Any]", options))
         self._limits = given.pop("limits", DEFAULT_LIMITS)
-        self._max_workers = _at_least_one("max_workers", given.pop("max_workers", 64))
-        self._max_calls = _at_least_one("max_calls", given.pop("max_calls", 10_000))
+        self._max_workers = at_least_one("max_workers", given.pop("max_workers", 64))
+        self._max_calls = at_least_one("max_calls", given.pop("max_calls", 10_000))
         self._compresses = given.pop("compress", True)
         self._cors = Cors(given.pop("cors", ()))
         interceptors, inline = tuple(given.pop("interceptors", ())), given.pop("inline", False)
         authenticate = given.pop("authenticate", None)
+        has_page = given.pop("page", True)
         if given:
             raise TypeError(f"asgi has no option {', '.join(given)}")
-        _check(stubs)
+        check_stubs(stubs)
         self._methods = Methods(stubs, self._limits, interceptors, inline=inline)
         self._routes = Routes(self._methods, self._limits, authenticate, self._cors)
+        if has_page:
+            pages = Pages(stubs, self._limits, authenticate)
+            self._routes.pages |= {"/": pages.page, "/openapi.json": pages.openapi}
         self._engine: Engine | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,17 +152,3 @@ async def _send(scope: Scope, response: Response, send: Send) -> None:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
     except OSError:
         _log.debug("the client of %s left before its response", scope["path"])
-
-
-def _check(stubs: collections.abc.Sequence[object]) -> None:
-    if not stubs:
-        raise TypeError("there is nothing to serve: pass ServerStub(handlers)")
-    for stub in stubs:
-        if not isinstance(stub, ServerStub):
-            raise TypeError(f"{stub!r} is no server stub: pass ServerStub(handlers)")
-
-
-def _at_least_one(name: str, number: int) -> int:
-    if number < 1:
-        raise ValueError(f"{name} is at least 1, not {number!r}")
-    return number

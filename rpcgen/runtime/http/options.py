@@ -19,6 +19,7 @@ class AsgiOptions(typing.TypedDict, total=False):
     interceptors: collections.abc.Sequence[Interceptor]
     authenticate: collections.abc.Callable[[str], str] | None
     cors: collections.abc.Sequence[str]
+    page: bool
     compress: bool
     inline: bool
     max_workers: int

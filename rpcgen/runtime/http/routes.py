@@ -79,7 +79,8 @@ class Routes:
             return await self._get(request, receive, engine)
         if request.method == "OPTIONS" and b"access-control-request-method" in request.headers:
             return self._cors.preflight(request)
-        allow = "GET, HEAD" if request.path in self.pages else "POST"
+        ways = ("GET", "HEAD") if request.path in self.pages else ()
+        allow = ", ".join((*ways, "POST") if request.path == "/" or not ways else ways)
         raise Refusal(405, f"{request.method} is not answered here", (b"allow", allow.encode()))
 
     def _health(self, request: Request) -> Response:
