@@ -29,6 +29,10 @@ def bound(handlers: str, stubs: typing.Sequence[str]) -> list[ServerStub]:
     Raises:
         CommandError: Something is not there, or they do not fit.
     """
+    if not stubs:
+        raise CommandError(
+            "--stub is missing", help="name the module that `rpcgen compile` made: --stub service"
+        )
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     kinds = [_stub(text) for text in stubs]

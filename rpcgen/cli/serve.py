@@ -107,10 +107,6 @@ def _check(arguments: argparse.Namespace) -> None:
         raise CommandError(
             "handlers are missing: MODULE:HANDLERS", help="`rpcgen serve --help` says how it is used"
         )
-    if not arguments.stub:
-        raise CommandError(
-            "--stub is missing", help="name the module that `rpcgen compile` made: --stub service"
-        )
     if not 0 <= arguments.grace < float("inf"):
         raise CommandError(f"--grace: {arguments.grace} is no number of seconds", help="one is 0 or more")
     if arguments.http is not None and not arguments.port and arguments.registry:

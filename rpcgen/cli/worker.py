@@ -60,10 +60,6 @@ def run(words: typing.Sequence[str]) -> int:
     arguments = parser().read(words)
     console = Console(arguments.color)
     url, handlers = _named(arguments.words)
-    if not arguments.stub:
-        raise CommandError(
-            "--stub is missing", help="name the module that `rpcgen compile` made: --stub service"
-        )
     if not 0 <= arguments.grace < float("inf"):
         raise CommandError(f"--grace: {arguments.grace} is no number of seconds", help="one is 0 or more")
 

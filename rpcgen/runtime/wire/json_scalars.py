@@ -14,7 +14,7 @@ import struct
 import typing
 
 from rpcgen.runtime import schema
-from rpcgen.runtime.wire.scalars import CODES, EXPECTED, conversion, shown
+from rpcgen.runtime.wire.scalars import CODES, EXPECTED, NUMBERS, SIZES, conversion, shown
 from rpcgen.runtime.wire.types import Misfit
 
 if typing.TYPE_CHECKING:
@@ -127,7 +127,7 @@ def key_writer(scalar: schema.Scalar) -> Form:
     def write_key(value: typing.Any, room: int) -> str:
         made = write(value, room)
         if made.__class__ is str:
-            return typing.cast(str, made)
+            return made
         return str(made).lower() if made.__class__ is bool else str(made)
 
     return write_key
@@ -164,7 +164,7 @@ def _integer_reader(scalar: schema.Scalar) -> Form:
 
     def read(data: typing.Any, room: int) -> int:
         if data.__class__ is int and low <= data <= high:
-            return typing.cast(int, data)
+            return data
         if takes_text and data.__class__ is str and _DECIMAL_DIGITS.fullmatch(data):
             number = int(data)
             if low <= number <= high:
@@ -176,13 +176,13 @@ def _integer_reader(scalar: schema.Scalar) -> Form:
 
 def _read_string(data: typing.Any, room: int) -> str:
     if data.__class__ is str:
-        return typing.cast(str, data)
+        return data
     raise Misfit(f"{_IN_JSON[schema.STRING]}, not {shown_json(data)}")
 
 
 def _write_string(value: typing.Any, room: int) -> str:
     if value.__class__ is str and value.isascii():
-        return typing.cast(str, value)
+        return value
     try:
         return str.encode(value).decode()
     except (TypeError, UnicodeEncodeError) as error:
@@ -307,16 +307,12 @@ def _write_bytes(data: bytes) -> str:
     return binascii.b2a_base64(data, newline=False).decode()
 
 
-_RANGES = {
-    schema.BYTE: (-(2**7), 2**7 - 1),
-    schema.SHORT: (-(2**15), 2**15 - 1),
-    schema.INT: (-(2**31), 2**31 - 1),
-    schema.LONG: (-(2**63), 2**63 - 1),
-    schema.UBYTE: (0, 2**8 - 1),
-    schema.USHORT: (0, 2**16 - 1),
-    schema.UINT: (0, 2**32 - 1),
-    schema.ULONG: (0, 2**64 - 1),
-}
+def _range(code: str) -> tuple[int, int]:
+    bits = 8 * SIZES[code]
+    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if code.islower() else (0, 2**bits - 1)
+
+
+_RANGES = {scalar: _range(code) for scalar, code in CODES.items() if scalar in NUMBERS and code not in "fd"}
 
 _WRITE: dict[schema.Scalar, Convert] = {
     **dict.fromkeys(_RANGES, _write_integer),

@@ -86,9 +86,9 @@ class AsyncServer(Bound):
         from rpcgen.runtime.aio.server.dispatch import AsyncDispatcher
 
         inline = options.pop("inline", False)
-        self._max_workers = _at_least_one("max_workers", options.pop("max_workers", 64))
-        self._connection_calls = _at_least_one("connection_calls", options.pop("connection_calls", 1000))
-        self._max_calls = _at_least_one("max_calls", options.pop("max_calls", 10_000))
+        self._max_workers = at_least_one("max_workers", options.pop("max_workers", 64))
+        self._connection_calls = at_least_one("connection_calls", options.pop("connection_calls", 1000))
+        self._max_calls = at_least_one("max_calls", options.pop("max_calls", 10_000))
         # How many calls run at once is decided here: those that must wait are not refused by the session.
         self._settings = settings(type(self).__name__, stubs, dict(options), calls=2**31)
         super().__init__(host, port, stubs, self._settings.backlog)
@@ -268,7 +268,12 @@ class AsyncServer(Bound):
             announcement.announce(self.address, intro, self._settings.name)
 
 
-def _at_least_one(name: str, number: int) -> int:
+def at_least_one(name: str, number: int) -> int:
+    """Gives the option's number back.
+
+    Raises:
+        ValueError: It is 0 or less.
+    """
     if number < 1:
         raise ValueError(f"{name} is at least 1, not {number!r}")
     return number
