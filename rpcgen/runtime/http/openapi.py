@@ -64,7 +64,7 @@ class _Document:
             for cls in type(stub).__mro__
             if isinstance(interface := cls.__dict__.get("interface"), Interface)
         )
-        self._tags = _tags(stubs)
+        self._title = ", ".join(dict.fromkeys(_tag(stub.protocols[-1]) for stub in stubs if stub.protocols))
         types = [
             type_
             for protocol in self._protocols
@@ -76,7 +76,11 @@ class _Document:
 
     def made(self) -> dict[str, typing.Any]:
         paths = {f"/{protocol.name.replace('.', '/')}": self._path(protocol) for protocol in self._protocols}
-        docs = [(tag, self._docs.of(module, *path)) for tag, module, path in self._tags]
+        tags = {_tag(protocol): protocol for protocol in self._protocols}
+        docs = [
+            (tag, self._docs.of(protocol.__module__, *protocol.name.split(".")[:-1]))
+            for tag, protocol in tags.items()
+        ]
         files = [self._docs.of(_stem(interface)) for interface in self._interfaces]
         components: dict[str, typing.Any] = {
             "schemas": dict(sorted(self._schemas.components.items())),
@@ -86,7 +90,7 @@ class _Document:
         made: dict[str, typing.Any] = {
             "openapi": "3.1.0",
             "info": {
-                "title": ", ".join(tag for tag, _, _ in self._tags),
+                "title": self._title,
                 "version": fingerprint(self._interfaces) if self._interfaces else "unknown",
                 "description": "\n\n".join([*filter(None, files), _ABOUT]),
             },
@@ -126,10 +130,9 @@ class _Document:
         module, name = self._doc_place(protocol)
         doc = self._docs.of(module, *name)
         summary = doc.partition("\n\n")[0].replace("\n", " ")
-        service = protocol.name.rpartition(".")[0]
         made: dict[str, typing.Any] = {
             "operationId": protocol.name,
-            "tags": [service or module.rpartition(".")[2]],
+            "tags": [_tag(protocol)],
             "summary": summary,
             "description": "" if doc == summary else doc,
             "parameters": [{"$ref": "#/components/parameters/timeout"}],
@@ -200,14 +203,9 @@ class _Document:
         return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _tags(stubs: collections.abc.Sequence[ServerStub]) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Gives what methods are sorted by, their services, with the places of their docs; files of their own, too."""
-    made = []
-    for stub in stubs:
-        module = type(stub).__module__
-        name = stub.service
-        made.append((name, module, (name,)) if name else (module.rpartition(".")[2], module, ()))
-    return made
+def _tag(protocol: Protocol) -> str:
+    """Gives what a method is sorted by: its service, or the file that it stands in by itself."""
+    return protocol.name.rpartition(".")[0] or protocol.__module__.rpartition(".")[2]
 
 
 def _interfaces(stubs: collections.abc.Sequence[ServerStub]) -> list[Interface]:
