@@ -224,7 +224,7 @@ def _enum(cls: type[Enum]) -> Forms:
 
     def read(data: typing.Any, room: int) -> Enum:
         if data.__class__ is str and data in known:
-            return typing.cast(Enum, known[data])
+            return known[data]
         if data.__class__ is int and -(2**31) <= data < 2**31:
             return cls.from_wire(data)
         if data.__class__ is str:
