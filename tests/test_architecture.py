@@ -55,6 +55,7 @@ FLOORS = [
             "handlers",
             "contexts",
             "contracts",
+            "signatures",
             "interceptors",
             "observing",
             "tokens",
@@ -67,7 +68,7 @@ FLOORS = [
         )
     },
     {"rpcgen.runtime.wire"},
-    {f"rpcgen.runtime.{name}" for name in ("values", "schema", "errors", "abi", "closing")},
+    {f"rpcgen.runtime.{name}" for name in ("values", "schema", "errors", "abi", "closing", "sha256")},
 ]
 """The runtime from top to bottom. A module imports from its own room and from lower floors."""
 
@@ -77,7 +78,7 @@ LIBRARIES = {
     "highlighting": {"pygments"},
     "codegen": {"jinja2", "msgspec"},
     "compiler": {"lark", "msgspec"},
-    "runtime": {"msgspec", "kazoo", "httpx"},
+    "runtime": {"msgspec", "kazoo", "httpcore"},
     "root": set(),
 }
 """Room → the libraries outside the standard one that its modules may import."""

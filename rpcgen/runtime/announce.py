@@ -19,7 +19,7 @@ import time
 import typing
 
 from rpcgen.runtime.advertise import advertised, reachable
-from rpcgen.runtime.stubs import fingerprint
+from rpcgen.runtime.contracts import fingerprint_of
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.address import Address
@@ -148,8 +148,6 @@ class Announcement:
     def _instance(self, address: Address, stubs: collections.abc.Sequence[ServerStub]) -> Instance:
         from rpcgen.runtime.registry import Instance
 
-        interfaces = [stub.interface for stub in stubs if stub.interface is not None]
-
         def instance(methods: dict[str, tuple[int, ...]] | None) -> Instance:
             return Instance(
                 str(address) if address.path else address.host,
@@ -158,7 +156,7 @@ class Announcement:
                 weight=self._weight,
                 zone=self._zone,
                 version=self._version,
-                fingerprint=fingerprint(interfaces) if interfaces else "",
+                fingerprint=fingerprint_of(stubs),
                 methods=methods,
                 pid=os.getpid(),
                 started=time.time(),

@@ -15,6 +15,7 @@ import time
 import typing
 
 from rpcgen.runtime.contexts import Context, current_call
+from rpcgen.runtime.contracts import SIGNATURES, Describe as DescribeForm
 from rpcgen.runtime.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -26,6 +27,7 @@ from rpcgen.runtime.errors import (
 from rpcgen.runtime.handlers import refuse_coroutines
 from rpcgen.runtime.interceptors import Call, Refused, through, through_async
 from rpcgen.runtime.schema import BOOL, STRING, OptionalOf, Param
+from rpcgen.runtime.signatures import described
 from rpcgen.runtime.stubs import MessageProtocol, ServerStub, canonical_text
 from rpcgen.runtime.wire.plain import encode_fault, prepare
 
@@ -82,7 +84,7 @@ class Dispatcher:
         _refuse_doubles(stubs)
         own = [pair for stub in stubs for pair in stub.methods if _service(pair[0]) == stub.service]
         inherited = [pair for stub in stubs for pair in stub.methods]
-        runtime: list[tuple[Protocol, Handler]] = [(Describe, self.describe), (Health, self.health)]
+        runtime: list[tuple[Protocol, Handler]] = [(DescribeForm, self.describe), (Health, self.health)]
         for protocol, handler in (*own, *inherited, *runtime):
             if protocol.name in self._found:
                 continue
@@ -122,8 +124,16 @@ class Dispatcher:
 
         return codec.encode_reply(None, self._limits), work
 
-    def describe(self) -> str:
-        """Gives the canonical text of every interface served, those included first."""
+    def describe(self, form: str | None = None) -> str:
+        """Gives the canonical text of every interface served, those included first.
+
+        Args:
+            form: ``SIGNATURES``: what clients compare with, of every method, in its place.
+        """
+        if form == SIGNATURES:
+            import json
+
+            return json.dumps(described(protocol for protocol, _ in self._found.values()))
         return canonical_text(stub.interface for stub in self._stubs if stub.interface is not None)
 
     def health(self, service: str | None) -> bool:

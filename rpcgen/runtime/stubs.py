@@ -381,9 +381,9 @@ def fingerprint(interfaces: collections.abc.Iterable[Interface]) -> str:
 
     So anybody can make it of what ``rpc.describe`` answers for these interfaces alone.
     """
-    import hashlib
+    from rpcgen.runtime.sha256 import sha256
 
-    return hashlib.sha256(canonical_text(interfaces).encode()).hexdigest()[:32]
+    return sha256(canonical_text(interfaces).encode())[:32]
 
 
 class ServerStub:

@@ -39,6 +39,7 @@ def server_transport(
     plain: bool | None = None,
     tls: TLS | ssl.SSLContext | None = None,
     compress: collections.abc.Sequence[str] = (),
+    fingerprint: str = "",
 ) -> ServerTransport:
     """Gives how a server talks to its clients.
 
@@ -49,13 +50,14 @@ def server_transport(
         plain: Whether plain clients are served; None: unless credentials are required.
         tls: Certificates.
         compress: Names of algorithms, the best one first.
+        fingerprint: Of the interfaces that it serves.
 
     Raises:
         ValueError: An algorithm is not installed, or TLS has no certificate.
         OSError, TypeError: As ``tls.server_context``.
     """
     from rpcgen.runtime.tls import server_context
-    from rpcgen.runtime.wire.hello import Terms
+    from rpcgen.runtime.wire.hello import FINGERPRINT, Terms
 
     check: collections.abc.Callable[[Hello], str] | None = None
     if authenticate is not None:
@@ -64,25 +66,36 @@ def server_transport(
         def check(hello: Hello) -> str:
             return asked(hello.credentials)
 
-    terms = Terms(limits, calls=calls, compress=compress, check=check)
+    properties = {FINGERPRINT: fingerprint} if fingerprint else None
+    terms = Terms(limits, calls=calls, compress=compress, check=check, properties=properties)
     takes_plain = authenticate is None if plain is None else plain
     return ServerTransport(terms, server_context(tls), takes_plain)
 
 
 def client_terms(
-    limits: Limits, credentials: str = "", compress: collections.abc.Sequence[str] = ()
+    limits: Limits,
+    credentials: str = "",
+    compress: collections.abc.Sequence[str] = (),
+    fingerprint: str = "",
 ) -> Terms:
     """Gives how a channel speaks framed messages.
+
+    Args:
+        limits: Of messages.
+        credentials: For HELLO.
+        compress: Names of algorithms, the best one first.
+        fingerprint: Of the client's interface, for HELLO.
 
     Raises:
         ValueError: An algorithm is not installed, or the credentials are too long.
     """
-    from rpcgen.runtime.wire.hello import Terms, default_terms
+    from rpcgen.runtime.wire.hello import FINGERPRINT, Terms, default_terms
     from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
 
-    if limits is DEFAULT_LIMITS and not credentials and not compress:
+    if limits is DEFAULT_LIMITS and not (credentials or compress or fingerprint):
         return default_terms()
-    return Terms(limits, credentials=credentials, compress=compress)
+    properties = {FINGERPRINT: fingerprint} if fingerprint else None
+    return Terms(limits, credentials=credentials, compress=compress, properties=properties)
 
 
 def is_plain(protocol: str, **framed_alone: object) -> bool:

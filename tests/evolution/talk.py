@@ -19,7 +19,7 @@ from rpcgen.compiler.changes.findings import Change
 from rpcgen.compiler.loader import Loader
 from rpcgen.compiler.render import render_text
 from rpcgen.loading import module_of
-from rpcgen.runtime.contracts import Mismatch, described, judge
+from rpcgen.runtime.signatures import Mismatch, described, judge
 from rpcgen.runtime.stubs import MessageProtocol
 from rpcgen.runtime.tasks.envelopes import arguments, method
 from tests.evolution.values import Wrong, agree, agree_fields, random_arguments, random_value

@@ -16,7 +16,7 @@ from tests.evolution.pairs import run
 
 PAIRS = int(os.environ.get("EVOLUTION_PAIRS", "2000"))
 SEED = int(os.environ.get("EVOLUTION_SEED", "1"))
-PARTS = max(4, PAIRS // 5000)
+PARTS = max(4, PAIRS // 500)
 
 
 @pytest.mark.parametrize("part", range(PARTS))

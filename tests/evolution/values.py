@@ -157,7 +157,8 @@ def _agree_classes(meant: typing.Any, writer: type, read: typing.Any, reader: ty
         if one[1] is not None and other[1] is not None:
             agree(meant.value, one[1], read.value, other[1], f"{at}.{one[0]}")
     else:
-        _check(at, is_union(writer) == is_union(reader), meant, read)
+        kinds = [(is_union(each), issubclass(each, rpc.Enum)) for each in (writer, reader)]
+        _check(at, kinds[0] == kinds[1], meant, read)
         _agree_blocks(meant, writer, read, reader, at)
 
 

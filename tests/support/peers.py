@@ -7,6 +7,11 @@ import socket
 import threading
 import typing
 
+import pytest
+
+from rpcgen.runtime.aio.client import versions as aio_versions
+from rpcgen.runtime.sync.client import framed_line
+
 
 @contextlib.contextmanager
 def server(*behaviours: typing.Callable[[socket.socket], object]) -> typing.Iterator[int]:
@@ -15,7 +20,7 @@ def server(*behaviours: typing.Callable[[socket.socket], object]) -> typing.Iter
     Gives:
         The port on 127.0.0.1.
     """
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", 0)) as listener, one_flight():
 
         def run() -> None:
             for behaviour in behaviours:
@@ -34,6 +39,15 @@ def server(*behaviours: typing.Callable[[socket.socket], object]) -> typing.Iter
             listener.shutdown(socket.SHUT_RDWR)
         thread.join(10)
         assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def one_flight() -> typing.Iterator[None]:
+    """Lets a client's HELLO and its first call go out together, which is what peers here take for one call."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(framed_line, "PATIENCE", 0.0)
+        patch.setattr(aio_versions, "PATIENCE", 0.0)
+        yield
 
 
 def answering(*pieces: bytes) -> typing.Callable[[socket.socket], object]:

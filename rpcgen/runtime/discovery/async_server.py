@@ -26,7 +26,7 @@ class AsyncServerChannel(AsyncChannel):
     def _new_link(self, loop: asyncio.AbstractEventLoop) -> Link | Pool:
         if self._is_plain:
             return _Pool(loop, self._dial, self._limits)
-        return _Link(loop, self._dial, self._terms, self._keepalive)
+        return _Link(loop, self._dial, self.versions, self._keepalive)
 
 
 class _Link(Link):

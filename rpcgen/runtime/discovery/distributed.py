@@ -45,7 +45,8 @@ class DistributedChannel(Distribution, Closing):
         timeout: Seconds that a call may take, tries included, where neither the IDL
             (``@timeout``) nor ``rpc.with_options`` says otherwise. None waits for ever.
         max_connections: Calls at once to one server; further ones wait. None: no limit.
-        limits, credentials, tls, compress, multiplex: Of the channels to the servers: see ``rpc.Channel``.
+        limits, credentials, tls, compress, multiplex, contract: Of the channels to the servers: see
+            ``rpc.Channel``. A call that one server's version does not fit goes to another server.
         protocol: ``"framed"`` or ``"plain"`` to all servers; by default to each as its entry says.
         interceptors: What is done around each call, all its tries together; see ``rpc.Interceptor``.
         tries: That a call may take at most; 1: it is never tried again.
@@ -94,6 +95,7 @@ class DistributedChannel(Distribution, Closing):
         Raises:
             NoServers: The registry lists none, or has not answered yet.
             EncodeError: An argument does not fit; no server was tried.
+            ContractMismatch: The servers tried have another version of the method; nothing was sent.
             RemoteException: The method raised it.
             RemoteFault: The server refused or failed the call.
             Unavailable: The call was certainly not started, at none of the servers tried.

@@ -24,6 +24,7 @@ from rpcgen.runtime.discovery.tries import (
 )
 from rpcgen.runtime.errors import (
     CallError,
+    ContractMismatch,
     DeadlineExceeded,
     EncodeError,
     NoServers,
@@ -38,6 +39,7 @@ from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
 if typing.TYPE_CHECKING:
     import collections.abc
 
+    from rpcgen.runtime.contracts import Contracts
     from rpcgen.runtime.discovery.balancers import Balancer
     from rpcgen.runtime.discovery.health import Endpoint
     from rpcgen.runtime.discovery.routing import Choice
@@ -102,6 +104,7 @@ class Distribution(abc.ABC):
         if made is not None and made[1] is None:
             of_servers["tls"] = made[0]  # certificates are read once
         self._protocol = protocol
+        self._contracts: Contracts | None = None
         self._of_servers = of_servers
         self._limits = of_servers.get("limits", DEFAULT_LIMITS)
         self._timeout = checked_timeout(timeout)
@@ -150,7 +153,10 @@ class Distribution(abc.ABC):
             protocol = "framed" if "framed" in instance.protocols else "plain"
         if protocol == "plain":
             options = {name: value for name, value in options.items() if name not in _FRAMED_ALONE}
-        return self._kind()(instance.host, instance.port or None, protocol=protocol, **options)
+        channel = self._kind()(instance.host, instance.port or None, protocol=protocol, **options)
+        # Each version is asked for once, whichever servers have it.
+        self._contracts = channel.versions.contracts = self._contracts or channel.versions.contracts
+        return channel
 
     # A usual call
 
@@ -275,6 +281,8 @@ class Distribution(abc.ABC):
             or (end is not None and now >= end)
         ):
             return False
+        if isinstance(error, ContractMismatch):
+            return True  # it has cost no server anything
         with self._lock:
             return self._budget.take(now)
 
@@ -296,6 +304,8 @@ class Distribution(abc.ABC):
         self, service: Service, endpoint: Endpoint, error: CallError, is_probe: bool, begin: float
     ) -> bool:
         """Holds a failure against a server, if it tells anything of it."""
+        if isinstance(error, ContractMismatch):
+            return False  # it serves those who have its version
         if self._closed or (isinstance(error, DeadlineExceeded) and monotonic() - begin < TELLING):
             return False
         service.failed(endpoint, error, is_probe)

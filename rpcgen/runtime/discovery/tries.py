@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing
 
-from rpcgen.runtime.errors import CallError, ConnectionLost, DeadlineExceeded, Unavailable
+from rpcgen.runtime.errors import CallError, ConnectionLost, ContractMismatch, DeadlineExceeded, Unavailable
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -41,15 +41,18 @@ if typing.TYPE_CHECKING:
 TELLING = 0.01
 """Seconds; a deadline that is shorter tells nothing of the server that did not hold it."""
 
-MOVING = (Unavailable, ConnectionLost, DeadlineExceeded)
-"""What a server is held to account for. After the first two a call may go on to another one."""
+NOT_SENT = (Unavailable, ContractMismatch)
+"""After these a call has certainly not run, and another server may take it."""
+
+MOVING = (*NOT_SENT, ConnectionLost, DeadlineExceeded)
+"""What may lead to another try. Servers are held to account for it, but for having another version."""
 
 
 def may_move(error: CallError, is_idempotent: bool) -> bool:
     """Says whether a call that ended so may be sent again, as far as it itself is concerned."""
     if isinstance(error, ConnectionLost):
         return is_idempotent
-    return isinstance(error, Unavailable)
+    return isinstance(error, NOT_SENT)
 
 
 def was_taken_off(server: Endpoint, error: CallError) -> bool:
@@ -63,9 +66,9 @@ def was_taken_off(server: Endpoint, error: CallError) -> bool:
 def told(failed: typing.Sequence[tuple[Endpoint | None, CallError]]) -> CallError:
     """Gives the error that stands for a call's tries: the last one, with what it needs to know of the others."""
     last = failed[-1][1]
-    if isinstance(last, Unavailable):
+    if isinstance(last, NOT_SENT):
         # "Certainly not started" must be true of the call, not of its last try alone.
-        last = next((error for _, error in reversed(failed) if not isinstance(error, Unavailable)), last)
+        last = next((error for _, error in reversed(failed) if not isinstance(error, NOT_SENT)), last)
     if len(failed) > 1:
         tried = ", ".join(server.address for server, _ in failed if server is not None)
         last.problem += f" (tried {tried})"

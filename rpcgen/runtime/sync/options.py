@@ -11,6 +11,7 @@ if typing.TYPE_CHECKING:
     import collections.abc
     import ssl
 
+    from rpcgen.runtime.contracts import Mode
     from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.tls import TLS
 
@@ -25,6 +26,7 @@ class CallerOptions(typing.TypedDict, total=False):
     tls: TLS | ssl.SSLContext | bool | None
     interceptors: collections.abc.Sequence[Interceptor]
     compress: collections.abc.Sequence[str]
+    contract: Mode
 
 
 class ChannelOptions(CallerOptions, total=False):

@@ -13,6 +13,7 @@ import typing
 from rpcgen.runtime.errors import ProtocolError
 from rpcgen.runtime.wire.compression import BY_NAME, Algorithm, checked_names, understood
 from rpcgen.runtime.wire.frames import (
+    HEAD,
     HELLO,
     OVERHEAD,
     SMALL,
@@ -22,6 +23,7 @@ from rpcgen.runtime.wire.frames import (
     number,
     pack_head,
     pack_u32,
+    unpack_head,
 )
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
 
@@ -37,6 +39,9 @@ _PROPERTIES, _COMPRESSIONS, _LARGEST, _CREDENTIALS = 1, 2, 3, 4
 
 MOST = 100
 """Properties and compressions, each, that are taken from a peer: what it says of itself is kept as long as it stays."""
+
+FINGERPRINT = "fingerprint"
+"""The property that says which interface an end has: a server serves, or a client was first used with."""
 
 PAYS = 1024
 """Bytes from which a payload is compressed; smaller ones fit a packet or two anyway."""
@@ -112,6 +117,14 @@ def decode_hello(payload: Buffer) -> Hello:
     if hello.largest < SMALL:
         raise ProtocolError(f"HELLO: frames of at most {hello.largest} bytes; every peer accepts {SMALL}")
     return hello
+
+
+def missing(data: Buffer) -> int | None:
+    """Gives how many bytes a HELLO that begins so still lacks: 0 or less, it is whole; None: it is something else."""
+    if len(data) < HEAD:
+        return HEAD - len(data)
+    length, word, _ = unpack_head(data)
+    return 4 + length - len(data) if word >> 8 == HELLO and length + 4 <= SMALL else None
 
 
 def _fields(hello: Hello) -> collections.abc.Iterator[bytes]:

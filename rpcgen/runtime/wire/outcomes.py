@@ -46,6 +46,18 @@ def lost(error: CallError | None) -> CallError:
     return ConnectionLost(f"{problem}; {MAYBE}")
 
 
+def again(error: CallError) -> CallError:
+    """Gives an error anew: each caller that it concerns raises one of its own."""
+    if isinstance(error, RemoteFault):
+        return RemoteFault(error.code, error.message, error.details)
+    return type(error)(error.problem)
+
+
+def unasked(error: CallError) -> Unavailable:
+    """Gives what becomes of a call whose server was lost while it was asked for its version."""
+    return Unavailable(f"the server did not say which version it has: {error.problem}; the call was not sent")
+
+
 def not_started(error: CallError | None) -> CallError:
     """Gives what becomes of a call that was certainly not started, for that reason."""
     if isinstance(error, RemoteFault):

@@ -40,6 +40,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.aio.client.connection import Answer
     from rpcgen.runtime.aio.client.link import Link
     from rpcgen.runtime.aio.client.pool import Pool
+    from rpcgen.runtime.contracts import Mode
     from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.stubs import MessageProtocol
     from rpcgen.runtime.tls import TLS
@@ -84,6 +85,7 @@ class AsyncChannel(AsyncClosing):
         compress: Names of algorithms (gzip, zstd, lz4) to compress calls by, the best one first.
         keepalive: Seconds from 1 up that a server may be silent while calls run. Then it is asked whether it
             is there, and given as long again before they end as ``ConnectionLost``. None: that is not asked.
+        contract: What becomes of a call that the server's version would misunderstand: see ``rpc.Channel``.
 
     Raises:
         ValueError: Host and port name no address, or an option is out of its range.
@@ -103,12 +105,13 @@ class AsyncChannel(AsyncClosing):
         interceptors: collections.abc.Sequence[Interceptor] = (),
         compress: collections.abc.Sequence[str] = (),
         keepalive: float | None = None,
+        contract: Mode = "check",
     ) -> None:
         import asyncio
 
         from rpcgen.runtime.aio.client.dial import Dial
+        from rpcgen.runtime.aio.client.versions import AsyncVersions
         from rpcgen.runtime.tls import client_context
-        from rpcgen.runtime.transport import client_terms
 
         self.address = Address.of(host, port)
         self._peer = str(self.address)
@@ -120,7 +123,7 @@ class AsyncChannel(AsyncClosing):
                 f"keepalive is a number of seconds from {LEAST_KEEPALIVE:g} up, not {keepalive!r}"
             )
         self._keepalive = keepalive
-        self._terms = client_terms(limits, credentials, compress)
+        self.versions = AsyncVersions(contract, self._peer, limits, credentials, compress)
         self._dial = Dial(self.address, client_context(tls))
         self._interceptors = tuple(interceptors)
         self._is_usual = not self._is_plain and not self._interceptors
@@ -154,6 +157,7 @@ class AsyncChannel(AsyncClosing):
 
         Raises:
             EncodeError: An argument does not fit; nothing was sent.
+            ContractMismatch: The server has another version of the method; nothing was sent.
             RemoteException: The method raised it.
             RemoteFault: The server refused or failed the call.
             Unavailable: The call was certainly not started.
@@ -218,6 +222,8 @@ class AsyncChannel(AsyncClosing):
                 is_old = connection is not None
                 if connection is None or connection.is_stuck:
                     connection = await link.ready(end)
+                if connection.contract is not None:
+                    await self.versions.compare(connection, connection.contract, protocol, end)
                 wait, milliseconds = 0.0, 0
                 if end is not None:
                     wait = end - monotonic()
@@ -305,6 +311,9 @@ class AsyncChannel(AsyncClosing):
 
     def _learn(self, protocol: Protocol) -> tuple[MethodCodec, str, bool]:
         """Gives a method's codec, its name, and whether it is oneway."""
+        self.versions.learn(
+            protocol, [each for link in list(self._links.values()) for each in link.connections()]
+        )
         made = (protocol.codec(), protocol.name, protocol.oneway)
         self._codecs[protocol] = made
         return made
@@ -331,7 +340,7 @@ class AsyncChannel(AsyncClosing):
 
         from rpcgen.runtime.aio.client.link import Link
 
-        return Link(loop, self._dial, self._terms, self._keepalive)
+        return Link(loop, self._dial, self.versions, self._keepalive)
 
     def _leave_to_parent(self) -> None:
         """In a forked child: closes this process's copies of what the parent goes on using."""

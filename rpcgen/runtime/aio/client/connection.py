@@ -13,6 +13,7 @@ import typing
 from time import monotonic
 
 from rpcgen.runtime.aio.client.dial import Dialled
+from rpcgen.runtime.aio.client.greeting import Greeting
 from rpcgen.runtime.aio.filling import Filling, receive_less
 from rpcgen.runtime.errors import (
     CallError,
@@ -23,11 +24,13 @@ from rpcgen.runtime.errors import (
 )
 from rpcgen.runtime.wire.client import SPEECH_HINT, ClientSession
 from rpcgen.runtime.wire.events import ENDED, FAULT, GOAWAY, HELLO, PONG, REPLY
+from rpcgen.runtime.wire.hello import FINGERPRINT
 from rpcgen.runtime.wire.outcomes import MAYBE, left_behind, lost, not_started
 
 if typing.TYPE_CHECKING:
     import collections.abc
 
+    from rpcgen.runtime.contracts import Contract, Contracts
     from rpcgen.runtime.wire.events import Ended, Event
     from rpcgen.runtime.wire.frames import Buffer, Metadata
     from rpcgen.runtime.wire.hello import Terms
@@ -103,11 +106,26 @@ class ClientConnection(Dialled, asyncio.Protocol):
         self._break_off: str | None = None
         """Why this end has closed it, while calls ran."""
         self.closed = self._loop.create_future()
+        self.ending: CallError | None = None
+        """Why it takes no calls any more, once it takes none."""
+        self.contracts: Contracts | None = None
+        """Versions that are known, where somebody wants to know the server's."""
+        self.fingerprint = ""
+        """Of the server's interface, where it says one."""
+        self.contract: Contract | None = None
+        """The server's version, where it is not the client's own: calls are to be compared with it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = typing.cast("asyncio.Transport", transport)
         receive_less(transport)
         self._after(HANDSHAKE, self._no_hello)
+
+    async def greet(self, patience: float) -> None:
+        """Says HELLO, and waits so many seconds for the server's. What else comes is for the first call to meet."""
+        greeting = Greeting(self)
+        self.transport.set_protocol(greeting)
+        self._flush()
+        await greeting.wait(patience)
 
     # Calls
 
@@ -258,6 +276,7 @@ class ClientConnection(Dialled, asyncio.Protocol):
             elif event[0] == GOAWAY:
                 for future in event[3]:
                     self._tell(future, left_behind(event[2]))
+                self.ending = left_behind(event[2])
                 self._leave(self)
             elif event[0] == ENDED:
                 self._ended(event)
@@ -267,6 +286,9 @@ class ClientConnection(Dialled, asyncio.Protocol):
 
     def _greeted(self) -> None:
         self._timers.pop(self._no_hello).cancel()
+        if self.contracts is not None and self.session.peer is not None:
+            self.fingerprint = self.session.peer.properties.get(FINGERPRINT, "")
+            self.contract = self.contracts.of(self.fingerprint)
         # What follows could not be said before.
         if self._is_retiring:
             self.retire()
@@ -294,6 +316,7 @@ class ClientConnection(Dialled, asyncio.Protocol):
 
     def _ended(self, event: Ended) -> None:
         _, error, calls, not_started = event
+        self.ending = self.ending or self._not_started(error)
         self._leave(self)
         for future in calls:
             self._tell(future, self._lost(error))

@@ -12,11 +12,13 @@ from time import monotonic
 
 from rpcgen.runtime.aio.client.connection import ClientConnection
 from rpcgen.runtime.errors import DeadlineExceeded, Unavailable
+from rpcgen.runtime.wire.outcomes import again
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.aio.client.dial import Dial
-    from rpcgen.runtime.wire.hello import Terms
+    from rpcgen.runtime.aio.client.versions import AsyncVersions
 
+_LEFT = Unavailable("the server took leave at once; the call was not sent")
 CLOSED = "the channel is closed; the call was not sent"
 
 
@@ -26,22 +28,24 @@ class Link:
     Args:
         loop: Whose it is.
         dial: Makes connections.
-        terms: Of the channel.
+        versions: Of the channel.
         keepalive: See ``ClientConnection``.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, dial: Dial, terms: Terms, keepalive: float | None
+        self, loop: asyncio.AbstractEventLoop, dial: Dial, versions: AsyncVersions, keepalive: float | None
     ) -> None:
         self._loop = loop
         self._dial = dial
-        self._terms = terms
+        self._versions = versions
         self._keepalive = keepalive
         self.connection: ClientConnection | None = None
         """That takes calls."""
         self._connections: set[ClientConnection] = set()
         """All that are not closed."""
         self._connecting: asyncio.Task[Unavailable | None] | None = None
+        self._made: ClientConnection | None = None
+        """The last one."""
         self._ending: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -59,6 +63,8 @@ class Link:
             connection = self.connection
             if connection is None:
                 await self._connect(end)
+                if self.connection is None:
+                    raise again((self._made and self._made.ending) or _LEFT)
             elif connection.is_stuck:
                 try:
                     async with asyncio.timeout(None if end is None else end - monotonic()):
@@ -86,25 +92,29 @@ class Link:
             raise Unavailable(failure.problem) from failure.__cause__
 
     async def _make(self) -> Unavailable | None:
-        """Makes the connection; gives why it could not."""
+        """Makes the connection, and lets the server say who it is; gives why it could not."""
         try:
             connection = await self._dial(self._new)
+            self._connections.add(connection)
+            connection.closed.add_done_callback(lambda _: self._connections.discard(connection))
+            await self._versions.greet(connection)
         except Unavailable as error:
             return error
         finally:
             self._connecting = None
-        if connection.session.is_closed:
-            return Unavailable("the server closed the connection at once; the call was not sent")
-        self._connections.add(connection)
-        connection.closed.add_done_callback(lambda _: self._connections.discard(connection))
+        self._made = connection
         if self._closed:
             connection.retire()
-        else:
+        elif not connection.session.is_closed:
             self.connection = connection
         return None
 
+    def connections(self) -> list[ClientConnection]:
+        """Gives all that are not closed."""
+        return list(self._connections)
+
     def _new(self) -> ClientConnection:
-        return ClientConnection(self._terms, self.leave, self._keepalive)
+        return ClientConnection(self._versions.terms, self.leave, self._keepalive)
 
     def leave(self, connection: ClientConnection) -> None:
         """Gives no more calls to a connection."""

@@ -30,6 +30,7 @@ from rpcgen.runtime.errors import (
 from rpcgen.runtime.options import checked_timeout, current_deadline
 from rpcgen.runtime.sync.client.connector import Connector
 from rpcgen.runtime.sync.client.line import FAULT, RETURNED
+from rpcgen.runtime.sync.client.versions import Versions
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
 from rpcgen.runtime.wire.outcomes import told
 
@@ -38,6 +39,7 @@ if typing.TYPE_CHECKING:
     import ssl
     import threading
 
+    from rpcgen.runtime.contracts import Mode
     from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.stubs import MessageProtocol
     from rpcgen.runtime.sync.client.line import Line, Metadata
@@ -85,6 +87,9 @@ class Channel(Closing):
         interceptors: What is done around each call; see ``rpc.Interceptor``.
         compress: Names of algorithms (gzip, zstd, lz4) to compress calls by, the best one first.
         multiplex: All threads' calls go over one connection, instead of one for each that runs.
+        contract: What becomes of a call that the server's version of the method would misunderstand, as its
+            HELLO and then its interface show: ``"check"``: it is refused with ``ContractMismatch``; ``"warn"``:
+            it is logged, and made; ``"off"``: nobody looks. Plain messages have no HELLO.
 
     Raises:
         ValueError: Host and port name no address, or an option is out of its range.
@@ -105,6 +110,7 @@ class Channel(Closing):
         interceptors: collections.abc.Sequence[Interceptor] = (),
         compress: collections.abc.Sequence[str] = (),
         multiplex: bool = False,
+        contract: Mode = "check",
     ) -> None:
         self.address = Address.of(host, port)
         self._peer = str(self.address)
@@ -127,6 +133,7 @@ class Channel(Closing):
         self._timeout = checked_timeout(timeout)
         self._max_connections = max_connections
         self._limits = limits
+        self.versions = Versions(contract, self._connector, self._peer, limits)
         self._closed = False
         self._breaks_off = False
         self._codecs: dict[type[MessageProtocol[typing.Any]], MethodCodec] = {}
@@ -169,6 +176,7 @@ class Channel(Closing):
 
         Raises:
             EncodeError: An argument does not fit; nothing was sent.
+            ContractMismatch: The server has another version of the method; nothing was sent.
             RemoteException: The method raised it.
             RemoteFault: The server refused or failed the call.
             Unavailable: The call was certainly not started.
@@ -182,7 +190,7 @@ class Channel(Closing):
         try:
             codec = self._codecs.get(protocol)
             if codec is None:
-                codec = self._codecs[protocol] = protocol.codec()
+                codec = self._codecs[protocol] = self.versions.learn(protocol, self._open)
             if self._is_framed:
                 message = codec.encode_frame(args, self._limits)
             elif metadata:
@@ -210,7 +218,7 @@ class Channel(Closing):
             try:
                 while True:
                     if self._shared is not None:
-                        kind, result = self._share(self._shared, message, codec, end, metadata)
+                        kind, result = self._share(self._shared, message, protocol, end, metadata)
                         if kind == RETURNED:
                             return result
                         break
@@ -224,6 +232,8 @@ class Channel(Closing):
                             continue
                     connection.used = now
                     try:
+                        if connection.contract is not None:
+                            wait = self.versions.compare(connection, protocol, end)
                         result = connection.exchange(message, codec, self._limits, end, wait, metadata)
                     except Unavailable:
                         self._drop(connection)
@@ -301,13 +311,20 @@ class Channel(Closing):
         return through(self._interceptors, call, proceed)
 
     def _share(
-        self, shared: Shared, message: bytes, codec: MethodCodec, end: float | None, metadata: Metadata | None
+        self,
+        shared: Shared,
+        message: bytes,
+        protocol: type[MessageProtocol[typing.Any]],
+        end: float | None,
+        metadata: Metadata | None,
     ) -> tuple[int, typing.Any]:
         """Makes a call over the connection that all share; gives the kind of its reply, and its result."""
         while True:
             connection = shared.take(self._connect, self._usable, end)
             try:
-                return connection.answer(message, codec, self._limits, end, metadata)
+                if connection.contract is not None:
+                    self.versions.compare(connection, protocol, end)
+                return connection.answer(message, self._codecs[protocol], self._limits, end, metadata)
             except Unavailable:
                 if connection.fresh or self._closed:
                     raise
@@ -321,6 +338,11 @@ class Channel(Closing):
             raise Unavailable("the channel is closed; the call was not sent")
         connection = self._connector.connect(end)
         self._open.add(connection)
+        try:
+            self.versions.greet(connection, end)
+        except BaseException:
+            self._drop(connection)
+            raise
         if self._closed:
             self._drop(connection)
             raise Unavailable("the channel is closed; the call was not sent")

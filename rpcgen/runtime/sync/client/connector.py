@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing
 
 from rpcgen.runtime.sync.client.dial import dial, secured
@@ -34,7 +35,7 @@ class Connector:
         OSError: A certificate cannot be read.
     """
 
-    __slots__ = ("_address", "_line", "_tls", "is_framed")
+    __slots__ = ("_address", "_line", "_new_line", "_tls", "is_framed", "is_multiplexed")
 
     def __init__(
         self,
@@ -50,13 +51,21 @@ class Connector:
         self.is_framed = not is_plain(
             protocol, credentials=credentials, compress=compress, multiplex=multiplex
         )
+        self.is_multiplexed = multiplex
         self._address = address
         self._tls: tuple[ssl.SSLContext, str | None] | None = None
         if tls:
             from rpcgen.runtime.tls import client_context
 
             self._tls = client_context(tls)
-        self._line = _kind_of_line(self.is_framed, limits, credentials, compress, multiplex)
+        self._new_line = functools.partial(
+            _kind_of_line, self.is_framed, limits, credentials, compress, multiplex
+        )
+        self._line = self._new_line("")
+
+    def introduce(self, fingerprint: str) -> None:
+        """Has connections that are made from now on say which interface the client has."""
+        self._line = self._new_line(fingerprint)
 
     def connect(self, end: float | None) -> Line:
         """Gives a new connection.
@@ -81,6 +90,7 @@ def _kind_of_line(
     credentials: str,
     compress: collections.abc.Sequence[str],
     multiplex: bool,
+    fingerprint: str,
 ) -> collections.abc.Callable[[Socket], Line]:
     """Gives what makes a connection of a socket, and loads no more than that needs."""
     if not is_framed:
@@ -90,7 +100,7 @@ def _kind_of_line(
 
     from rpcgen.runtime.transport import client_terms
 
-    terms = client_terms(limits, credentials, compress)
+    terms = client_terms(limits, credentials, compress, fingerprint)
     if multiplex:
         from rpcgen.runtime.sync.client.shared import SharedConnection
 

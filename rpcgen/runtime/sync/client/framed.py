@@ -7,7 +7,6 @@ may say) goes through the session, which is brought into step first.
 
 from __future__ import annotations
 
-import collections
 import errno
 import os
 import socket
@@ -17,6 +16,7 @@ from time import monotonic
 from rpcgen.runtime.errors import (
     CallError,
     ConnectionLost,
+    ContractMismatch,
     DeadlineExceeded,
     DecodeError,
     EncodeError,
@@ -24,10 +24,10 @@ from rpcgen.runtime.errors import (
     Unavailable,
 )
 from rpcgen.runtime.options import current_received
-from rpcgen.runtime.sync.client.line import FAULT, NOT_SENT, RETURNED, Line, raised, refused_by_tls
+from rpcgen.runtime.sync.client.framed_line import HANDSHAKE, LATE, ONCE, FramedLine
+from rpcgen.runtime.sync.client.line import FAULT, NOT_SENT, RETURNED, raised, refused_by_tls
 from rpcgen.runtime.sync.turns import WOULD_BLOCK, call
 from rpcgen.runtime.wire import events as wire, outcomes
-from rpcgen.runtime.wire.client import SPEECH_HINT, ClientSession
 from rpcgen.runtime.wire.frames import CALL_HEAD, HEAD, milliseconds_left
 
 if typing.TYPE_CHECKING:
@@ -37,15 +37,6 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.hello import Terms
     from rpcgen.runtime.wire.limits import Limits
     from rpcgen.runtime.wire.plain import MethodCodec
-
-HANDSHAKE = 3.0
-"""Seconds in which a server must have said HELLO."""
-
-LAST_WORDS = 1.0
-"""Seconds that a server has to read ``oneway`` calls before their connection is closed."""
-
-_ONCE = (64 * 1024,)
-"""Bytes of one receive."""
 
 _SURE_TO_FIT = 4096
 """A frame of so many bytes finds room in an idle socket's buffer, whose least size is 4.6 KiB."""
@@ -58,147 +49,6 @@ LOST = -1
 
 _OLDER = 1.0
 """Seconds by which a connection's last call is put back: nobody trusts it without a look then."""
-
-
-class FramedLine(Line):
-    """What framed connections have in common: a session, and bytes for it.
-
-    Args:
-        sock: Connected and blocking.
-        terms: Of the channel.
-    """
-
-    __slots__ = ("_arrived", "_hello_by", "_space", "_unheard", "leaves", "session")
-
-    def __init__(self, sock: Socket, terms: Terms) -> None:
-        super().__init__(sock)
-        self.session = ClientSession(terms)
-        self.leaves = False
-        """No more calls can be sent here."""
-        self._hello_by = 0.0
-        self._arrived: collections.deque[bytes | int] = collections.deque()
-        """What was received and not taken: bytes, or how many there are in ``_space``."""
-        self._space: memoryview | None = None
-        """Where the session wants the next bytes."""
-        self._unheard = False
-        """A ``oneway`` call was sent, and nothing has come since that shows that the server has read it."""
-
-    def _receive(self, end: float | None) -> None:
-        """Receives once; ``_take`` goes on.
-
-        Raises:
-            DeadlineExceeded: The time was up.
-            ConnectionLost: The connection broke, or the server takes too long to speak.
-            Unavailable: The server refuses what it was shown in the TLS handshake.
-        """
-        while not self._arrived:
-            until, late = self._until(end)
-            wait = 0.0
-            if until is not None:
-                wait = until - monotonic()
-                if wait <= 0:
-                    raise late[0](late[1])
-            self._receive_within(wait)
-            try:
-                # In one step: a signal's handler that raises afterwards finds what has come in its place.
-                if self._space is None:
-                    self._arrived.extend(map(self.sock.recv, _ONCE))
-                else:
-                    self._arrived.extend(map(self.sock.recv_into, (self._space,)))
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                raise self._broken(error) from error
-
-    def _until(self, end: float | None) -> tuple[float | None, tuple[type[CallError], str]]:
-        """Gives by when something must come, and what it means if nothing does."""
-        session = self.session
-        since = session.incomplete_since
-        until, late = end, _LATE
-        if session.peer is None:
-            if until is None or self._hello_by < until:
-                until, late = self._hello_by, _SILENT
-        elif since is not None:
-            latest = since + session.terms.limits.receive_time
-            if until is None or latest < until:
-                slow = f"a reply took longer than {session.terms.limits.receive_time:g} s to come"
-                until, late = latest, (ConnectionLost, slow)
-        return until, late
-
-    def _broken(self, error: OSError) -> CallError:
-        refusal = refused_by_tls(self.sock, error) if self.session.peer is None else None
-        if refusal is not None:
-            return Unavailable(f"the TLS handshake failed: {refusal}")
-        reason = error.strerror or error
-        if self.session.peer is None:
-            return ConnectionLost(f"the connection broke before the server's HELLO: {reason}; {SPEECH_HINT}")
-        where = "broke inside the reply" if self.session.incomplete_since is not None else "broke"
-        return ConnectionLost(f"the connection {where}: {reason}")
-
-    def _take(self) -> list[Event]:
-        """Gives what has happened by what was received."""
-        session = self.session
-        data, now = self._arrived.popleft(), monotonic()
-        self._space = None
-        if not data:
-            events = session.receive_end()
-        elif isinstance(data, int):
-            events = session.filled(data, now)
-        else:
-            events = session.receive(data, now)
-        self._space = session.space()
-        return events
-
-    def _has_come(self) -> bool:
-        """Takes what may have come to an idle connection; says whether it can be used."""
-        while not self.leaves and self.is_readable():
-            try:
-                self._arrived.append(self.sock.recv(_ONCE[0], socket.MSG_DONTWAIT))
-            except BlockingIOError:
-                break  # of TLS, not of ours
-            except OSError:
-                return False
-            self._note(self._take())
-        return not self.leaves
-
-    def _note(self, events: list[Event]) -> None:
-        """Heeds events that are about no call."""
-        if any(event[0] == wire.GOAWAY or event[0] == wire.ENDED for event in events):
-            self.leaves = True
-
-    def _push_now(self) -> bool:
-        """Sends what there is to send, if there is room for all of it."""
-        try:
-            for piece in self.session.data_to_send():
-                if self.sock.send(piece, socket.MSG_DONTWAIT) != len(piece):
-                    return False
-        except OSError:
-            return False
-        return True
-
-    def _wait_for_pong(self) -> None:
-        """Waits until the server has read what was sent, for a moment: nothing that it has not read is sure to come."""
-        end = monotonic() + LAST_WORDS
-        self._hello_by = end
-        try:
-            while self.session.peer is None:
-                self._receive(end)
-                self._note(self._take())
-            self.session.ping()
-            if not self._push_now():
-                return
-            while not self.session.is_closed:
-                self._receive(end)
-                if any(event[0] == wire.PONG for event in self._take()):
-                    return
-        except (RpcError, OSError):
-            pass
-
-    def close(self) -> None:
-        if self._unheard and self._fd >= 0 and not self.session.is_closed:
-            self._wait_for_pong()
-        self._unheard = False
-        self.abandon()
 
 
 class FramedConnection(FramedLine):
@@ -262,7 +112,9 @@ class FramedConnection(FramedLine):
         return not self.leaves and not self.session.running
 
     def survives(self, error: RpcError) -> bool:
-        return (self._is_kept or isinstance(error, EncodeError | DecodeError)) and not self.leaves
+        return (
+            self._is_kept or isinstance(error, EncodeError | DecodeError | ContractMismatch)
+        ) and not self.leaves
 
     def _bring_into_step(self) -> None:
         if self._last:
@@ -356,6 +208,8 @@ class FramedConnection(FramedLine):
                 outcome, metadata = outcomes.told(event[2]), event[3]
                 self.kind = FAULT
                 self._unheard = False
+            elif event[0] == wire.HELLO:
+                self._heard(event[1])
             elif event[0] == wire.GOAWAY:
                 self.leaves = True
                 if event[3]:
@@ -392,7 +246,7 @@ class FramedConnection(FramedLine):
     def _not_sent(self, error: OSError) -> CallError:
         """Gives why a call was not sent; the server's own words say more than a broken pipe."""
         try:
-            self._arrived.append(self.sock.recv(_ONCE[0], socket.MSG_DONTWAIT))
+            self._arrived.append(self.sock.recv(ONCE[0], socket.MSG_DONTWAIT))
             found = self._heed(self._take())
         except OSError as failure:
             refusal = refused_by_tls(self.sock, failure) if self.session.peer is None else None
@@ -407,13 +261,7 @@ class FramedConnection(FramedLine):
         self._is_kept = self._push_now()
         self._usual = -1
         self.used -= _OLDER
-        return DeadlineExceeded(_LATE[1])
+        return DeadlineExceeded(LATE[1])
 
 
 _MORE = getattr(socket, "MSG_MORE", 0)
-
-_LATE: tuple[type[CallError], str] = (DeadlineExceeded, f"no reply within the call's time; {outcomes.MAYBE}")
-_SILENT: tuple[type[CallError], str] = (
-    ConnectionLost,
-    f"no HELLO within {HANDSHAKE:g} s: {SPEECH_HINT}",
-)

@@ -19,6 +19,7 @@ from rpcgen.runtime.sync.client.dial import set_timeout
 if typing.TYPE_CHECKING:
     import collections.abc
 
+    from rpcgen.runtime.contracts import Contract, Contracts
     from rpcgen.runtime.sync.tls import TlsSocket
     from rpcgen.runtime.wire.frames import Buffer
     from rpcgen.runtime.wire.limits import Limits
@@ -44,7 +45,19 @@ class Line:
         sock: Connected and blocking.
     """
 
-    __slots__ = ("_fd", "_poll", "_receive_wait", "_send_wait", "fresh", "is_tls", "kind", "sock", "used")
+    __slots__ = (
+        "_fd",
+        "_poll",
+        "_receive_wait",
+        "_send_wait",
+        "contract",
+        "fingerprint",
+        "fresh",
+        "is_tls",
+        "kind",
+        "sock",
+        "used",
+    )
 
     def __init__(self, sock: Socket) -> None:
         self.sock = sock
@@ -52,6 +65,10 @@ class Line:
         self.is_tls = not isinstance(sock, socket.socket)
         self.used = 0.0
         """When its last call began."""
+        self.fingerprint = ""
+        """Of the server's interface, where the server has said it and somebody wanted to know."""
+        self.contract: Contract | None = None
+        """The server's version, where it is not the client's own: calls are to be compared with it."""
         self.fresh = True
         """No call has been answered on it."""
         self.kind = RETURNED
@@ -89,6 +106,16 @@ class Line:
             ProtocolError: What came is not a reply.
         """
         raise NotImplementedError
+
+    def greet(self, contracts: Contracts, end: float | None) -> None:
+        """Opens the conversation, and waits a little for what the server says of itself, for ``contract``.
+
+        Whatever else comes, or does not, is left to the first call to meet.
+
+        Args:
+            contracts: Versions that are known.
+            end: The call's deadline on the clock of ``time.monotonic``.
+        """
 
     def quiet(self) -> bool:
         """Says whether an idle connection can be used: open, and nothing unread on it."""

@@ -17,7 +17,8 @@ from time import monotonic
 
 from rpcgen.runtime.errors import CallError, ConnectionLost, DeadlineExceeded, EncodeError, Unavailable
 from rpcgen.runtime.options import current_received
-from rpcgen.runtime.sync.client.framed import HANDSHAKE, LOST, FramedLine
+from rpcgen.runtime.sync.client.framed import LOST
+from rpcgen.runtime.sync.client.framed_line import HANDSHAKE, FramedLine
 from rpcgen.runtime.sync.client.line import FAULT, NOT_SENT, RETURNED, raised
 from rpcgen.runtime.wire import events as wire, outcomes
 from rpcgen.runtime.wire.frames import CALL_HEAD, HEAD, milliseconds_left
@@ -276,6 +277,8 @@ class SharedConnection(FramedLine):
                 self._tell(event[1], RETURNED, event[2], event[3])
             elif event[0] == wire.FAULT:
                 self._tell(event[1], FAULT, outcomes.told(event[2]), event[3])
+            elif event[0] == wire.HELLO:
+                self._heard(event[1])
             elif event[0] == wire.GOAWAY:
                 self.leaves = True
                 for waiter in event[3]:

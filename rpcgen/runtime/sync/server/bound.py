@@ -11,6 +11,7 @@ import enum
 import typing
 
 from rpcgen.runtime.address import Address
+from rpcgen.runtime.contracts import fingerprint_of
 from rpcgen.runtime.sync.server.announcing import ANNOUNCED, announced_by, check_stubs, draining, introduction
 from rpcgen.runtime.transport import server_transport
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
@@ -77,7 +78,7 @@ def settings(
     drain = options.pop("drain", None)
     if options:
         raise TypeError(f"{server} has no option {', '.join(options)}")
-    made = server_transport(limits, calls=calls, **transport)
+    made = server_transport(limits, calls=calls, fingerprint=fingerprint_of(stubs), **transport)
     announcement = announced_by(stubs, announced, takes_plain=made.takes_plain)
     return Settings(
         limits, backlog, grace, name, made, interceptors, announcement, draining(drain, announcement)
