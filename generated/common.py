@@ -90,9 +90,11 @@ class BaseHandlers(typing.Protocol):
 class BaseAsyncHandlers(typing.Protocol):
     """What an AsyncServer must offer: functions, of which some may be coroutines."""
 
-    def ping(self) -> None | typing.Awaitable[None]: ...
+    if typing.TYPE_CHECKING:
 
-    def version(self) -> str | typing.Awaitable[str]: ...
+        def ping(self) -> None | typing.Awaitable[None]: ...
+
+        def version(self) -> str | typing.Awaitable[str]: ...
 
 
 class BaseClientStub(rpc.ClientStub):

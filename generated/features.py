@@ -415,27 +415,29 @@ class DirectoryHandlers(common.BaseHandlers, typing.Protocol):
 class DirectoryAsyncHandlers(common.BaseAsyncHandlers, typing.Protocol):
     """What an AsyncServer must offer: functions, of which some may be coroutines."""
 
-    def find(
-        self,
-        query: str,
-        limit: int,
-        page: common.Page | None,
-    ) -> list[Person] | typing.Awaitable[list[Person]]: ...
+    if typing.TYPE_CHECKING:
 
-    def log(self, line: str) -> None | typing.Awaitable[None]: ...
+        def find(
+            self,
+            query: str,
+            limit: int,
+            page: common.Page | None,
+        ) -> list[Person] | typing.Awaitable[list[Person]]: ...
 
-    def get(self, id: int) -> Person | None | typing.Awaitable[Person | None]: ...
+        def log(self, line: str) -> None | typing.Awaitable[None]: ...
 
-    def groups(
-        self,
-    ) -> dict[str, list[int]] | typing.Awaitable[dict[str, list[int]]]: ...
+        def get(self, id: int) -> Person | None | typing.Awaitable[Person | None]: ...
 
-    def everything(
-        self,
-        kinds: set[Kind],
-    ) -> dict[str, Everything] | typing.Awaitable[dict[str, Everything]]: ...
+        def groups(
+            self,
+        ) -> dict[str, list[int]] | typing.Awaitable[dict[str, list[int]]]: ...
 
-    def remove(self, id: int, force: bool) -> None | typing.Awaitable[None]: ...
+        def everything(
+            self,
+            kinds: set[Kind],
+        ) -> dict[str, Everything] | typing.Awaitable[dict[str, Everything]]: ...
+
+        def remove(self, id: int, force: bool) -> None | typing.Awaitable[None]: ...
 
 
 class DirectoryClientStub(common.BaseClientStub):
@@ -631,9 +633,11 @@ class Handlers(typing.Protocol):
 class AsyncHandlers(typing.Protocol):
     """What an AsyncServer must offer: functions, of which some may be coroutines."""
 
-    def divide(self, num1: int, num2: int) -> float | typing.Awaitable[float]: ...
+    if typing.TYPE_CHECKING:
 
-    def area(self, shape: AnyShape) -> float | typing.Awaitable[float]: ...
+        def divide(self, num1: int, num2: int) -> float | typing.Awaitable[float]: ...
+
+        def area(self, shape: AnyShape) -> float | typing.Awaitable[float]: ...
 
 
 class ClientStub(rpc.ClientStub):

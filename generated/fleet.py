@@ -50,7 +50,13 @@ class Handlers(typing.Protocol):
 class AsyncHandlers(typing.Protocol):
     """What an AsyncServer must offer: functions, of which some may be coroutines."""
 
-    def divide(self, num1: int, num2: int) -> Quotient | typing.Awaitable[Quotient]: ...
+    if typing.TYPE_CHECKING:
+
+        def divide(
+            self,
+            num1: int,
+            num2: int,
+        ) -> Quotient | typing.Awaitable[Quotient]: ...
 
 
 class ClientStub(rpc.ClientStub):

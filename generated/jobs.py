@@ -52,11 +52,13 @@ class Handlers(typing.Protocol):
 class AsyncHandlers(typing.Protocol):
     """What an AsyncServer must offer: functions, of which some may be coroutines."""
 
-    def render(
-        self,
-        film: str,
-        frames: int,
-    ) -> Rendered | typing.Awaitable[Rendered]: ...
+    if typing.TYPE_CHECKING:
+
+        def render(
+            self,
+            film: str,
+            frames: int,
+        ) -> Rendered | typing.Awaitable[Rendered]: ...
 
 
 class ClientStub(rpc.ClientStub):

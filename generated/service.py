@@ -38,7 +38,9 @@ class Handlers(typing.Protocol):
 class AsyncHandlers(typing.Protocol):
     """What an AsyncServer must offer: functions, of which some may be coroutines."""
 
-    def divide(self, num1: int, num2: int) -> float | typing.Awaitable[float]: ...
+    if typing.TYPE_CHECKING:
+
+        def divide(self, num1: int, num2: int) -> float | typing.Awaitable[float]: ...
 
 
 class ClientStub(rpc.ClientStub):

@@ -301,13 +301,15 @@ class CatalogueHandlers(common.BaseHandlers, typing.Protocol):
 class CatalogueAsyncHandlers(common.BaseAsyncHandlers, typing.Protocol):
     """What an AsyncServer must offer: functions, of which some may be coroutines."""
 
-    def search(
-        self,
-        words: str,
-        page: common.Page | None,
-    ) -> list[Article] | typing.Awaitable[list[Article]]: ...
+    if typing.TYPE_CHECKING:
 
-    def article(self, sku: str) -> Article | typing.Awaitable[Article]: ...
+        def search(
+            self,
+            words: str,
+            page: common.Page | None,
+        ) -> list[Article] | typing.Awaitable[list[Article]]: ...
+
+        def article(self, sku: str) -> Article | typing.Awaitable[Article]: ...
 
 
 class CatalogueClientStub(common.BaseClientStub):
@@ -390,28 +392,34 @@ class OrdersHandlers(common.BaseHandlers, typing.Protocol):
 class OrdersAsyncHandlers(common.BaseAsyncHandlers, typing.Protocol):
     """What an AsyncServer must offer: functions, of which some may be coroutines."""
 
-    def place(
-        self,
-        lines: list[Line],
-        address: Address,
-        notes: dict[str, str],
-    ) -> Order | typing.Awaitable[Order]: ...
+    if typing.TYPE_CHECKING:
 
-    def pay(
-        self,
-        id: uuid.UUID,
-        payment: AnyPayment,
-    ) -> Order | typing.Awaitable[Order]: ...
+        def place(
+            self,
+            lines: list[Line],
+            address: Address,
+            notes: dict[str, str],
+        ) -> Order | typing.Awaitable[Order]: ...
 
-    def order(self, id: uuid.UUID) -> Order | typing.Awaitable[Order]: ...
+        def pay(
+            self,
+            id: uuid.UUID,
+            payment: AnyPayment,
+        ) -> Order | typing.Awaitable[Order]: ...
 
-    def cancel(self, id: uuid.UUID, reason: str) -> bool | typing.Awaitable[bool]: ...
+        def order(self, id: uuid.UUID) -> Order | typing.Awaitable[Order]: ...
 
-    def viewed(
-        self,
-        sku: str,
-        at: datetime.datetime,
-    ) -> None | typing.Awaitable[None]: ...
+        def cancel(
+            self,
+            id: uuid.UUID,
+            reason: str,
+        ) -> bool | typing.Awaitable[bool]: ...
+
+        def viewed(
+            self,
+            sku: str,
+            at: datetime.datetime,
+        ) -> None | typing.Awaitable[None]: ...
 
 
 class OrdersClientStub(common.BaseClientStub):

@@ -59,6 +59,7 @@ class Services:
             methods=tuple(methods),
             handlers_header=offered("Handlers"),
             async_handlers_header=offered("AsyncHandlers"),
+            has_handlers=bool(service.methods),
             client_header=_class(names["ClientStub"], parent.get("ClientStub", "rpc.ClientStub")),
             client_docstring=docstrings.docstring(said, 4),
             async_client_header=_class(
@@ -128,7 +129,7 @@ class Services:
             attributes=tuple(self._attributes(method, names)),
             handler=_def(names.attr, ["self", *plain], returns, ": ..."),
             async_handler=_def(
-                names.attr, ["self", *plain], f"{returns} | typing.Awaitable[{returns}]", ": ..."
+                names.attr, ["self", *plain], f"{returns} | typing.Awaitable[{returns}]", ": ...", 8
             ),
             header=header,
             docstring=self._docstring(method, names),
@@ -257,5 +258,5 @@ def _class(name: str, *bases: str) -> str:
     return statement("class ", Group(f"{name}(", bases, ")"), ":")
 
 
-def _def(name: str, parameters: list[str], returns: str, after: str) -> str:
-    return statement("def ", Group(f"{name}(", parameters, ")"), f" -> {returns}{after}", 4)
+def _def(name: str, parameters: list[str], returns: str, after: str, indent: int = 4) -> str:
+    return statement("def ", Group(f"{name}(", parameters, ")"), f" -> {returns}{after}", indent)

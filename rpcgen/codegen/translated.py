@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rpcgen.codegen.view import ModuleView
 
-CHECKSUM = 3443090246
+CHECKSUM = 1961599217
 
 
 def render(module: ModuleView) -> str:
@@ -91,10 +91,13 @@ def render(module: ModuleView) -> str:
         add("\n\n")
         add(f"{service.async_handlers_header}\n")
         add('    """What an AsyncServer must offer: functions, of which some may be coroutines."""\n')
+        if service.has_handlers:
+            add("\n")
+            add("    if typing.TYPE_CHECKING:\n")
         for method in service.methods:
             if method.async_handler:
                 add("\n")
-                add(f"    {method.async_handler}\n")
+                add(f"        {method.async_handler}\n")
         add("\n\n")
         add(f"{service.client_header}\n")
         add(f"    {service.client_docstring}\n")

@@ -87,7 +87,7 @@ class MethodView(msgspec.Struct, frozen=True, gc=False):
         protocol_docstring: The signature in IDL.
         attributes: The protocol class's assignments.
         handler: The whole declaration in Handlers; None for an inherited method.
-        async_handler: The same in AsyncHandlers.
+        async_handler: The same in AsyncHandlers, where it is for type checkers alone and stands deeper.
         header: ``def divide(self, num1: int, num2: int = 1) -> float:``.
         docstring: None for an inherited method, whose parent has it.
         call: ``return self._call(DivideProtocol, num1, num2)``.
@@ -128,6 +128,7 @@ class ServiceView(msgspec.Struct, frozen=True, gc=False):
         names: Its classes by kind: Handlers, AsyncHandlers, ClientStub, AsyncClientStub, TaskStub, ServerStub and the servers.
         handlers_header: ``class Handlers(typing.Protocol):``.
         async_handlers_header: ``class AsyncHandlers(typing.Protocol):``.
+        has_handlers: Whether it declares methods of its own.
         client_header: ``class ClientStub(rpc.ClientStub):``.
         client_docstring: The IDL's words, if it has any.
         async_client_header: ``class AsyncClientStub(rpc.AsyncClientStub):``.
@@ -144,6 +145,7 @@ class ServiceView(msgspec.Struct, frozen=True, gc=False):
     methods: tuple[MethodView, ...]
     handlers_header: str
     async_handlers_header: str
+    has_handlers: bool
     client_header: str
     client_docstring: str
     async_client_header: str
