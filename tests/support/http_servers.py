@@ -1,4 +1,4 @@
-"""Real HTTP servers as processes: each runs ``tests.support.http_service`` on a free port of 127.0.0.1."""
+"""Real HTTP servers as processes, each on a free port of 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tests.support.processes import ROOT
 from tests.support.waiting import PATIENCE, until
 
 _APP = "tests.support.http_service:app"
-_UVICORN = ["-m", "uvicorn", _APP, "--port", "0", "--log-level", "warning"]
+_UVICORN = ["-m", "uvicorn", "--port", "0", "--log-level", "warning"]
 COMMANDS = {
     "uvicorn-h11": [*_UVICORN, "--http", "h11", "--loop", "asyncio"],
     "uvicorn": _UVICORN,
-    "granian": ["-m", "granian", "--interface", "asgi", "--port", "0", "--no-access-log", _APP],
+    "granian": ["-m", "granian", "--interface", "asgi", "--port", "0", "--no-access-log"],
 }
 
 
 @contextlib.contextmanager
-def server(kind: str) -> typing.Iterator[int]:
-    """Runs a server of a kind; gives its port once it listens."""
+def server(kind: str, app: str = _APP) -> typing.Iterator[int]:
+    """Runs an application under a server of a kind; gives its port once it listens."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [sys.executable, *COMMANDS[kind]],
+            [sys.executable, *COMMANDS[kind], app],
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "generated")])},
             stdin=subprocess.DEVNULL,

@@ -261,7 +261,8 @@ _TIMEOUT: typing.Final = {
     "name": "Rpc-Timeout",
     "in": "header",
     "description": "Seconds that the call may take.",
-    "schema": {"type": "string", "pattern": r"^[0-9]{1,9}(?:\.[0-9]{1,9})?$"},
+    "schema": {"type": "string", "pattern": r"^(?:[1-9][0-9]{0,8}(?:\.[0-9]{1,9})?|0\.[0-9]{0,8}[1-9])$"},
+    "example": "0.5",
 }
 
 _HEALTH: typing.Final = {

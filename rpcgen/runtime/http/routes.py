@@ -68,20 +68,29 @@ class Routes:
             Refusal: It is not one that is answered.
             Gone: The client has left.
         """
-        if request.method == "POST":
+        path = request.path
+        if request.method == "POST" and self._is_called(path):
             self._cors.check(request)
             return await self._post(request, receive, engine)
         if request.method in ("GET", "HEAD"):
-            page = self.pages.get(request.path)
+            page = self.pages.get(path)
             if page is not None:
                 return page(request)
             self._cors.check(request)
             return await self._get(request, receive, engine)
         if request.method == "OPTIONS" and b"access-control-request-method" in request.headers:
             return self._cors.preflight(request)
-        ways = ("GET", "HEAD") if request.path in self.pages else ()
-        allow = ", ".join((*ways, "POST") if request.path == "/" or not ways else ways)
-        raise Refusal(405, f"{request.method} is not answered here", (b"allow", allow.encode()))
+        raise Refusal(405, f"{request.method} is not answered here", (b"allow", self._allowed(path)))
+
+    def _is_called(self, path: str) -> bool:
+        # A method may have a page's name.
+        return path == "/" or path not in self.pages or self._found(path) is not None
+
+    def _allowed(self, path: str) -> bytes:
+        """Gives the methods of HTTP that are answered at a path."""
+        served = self._found(path)
+        has_get = path in self.pages or (served is not None and served.protocol.idempotent)
+        return b", ".join([b"GET, HEAD"] * has_get + [b"POST"] * self._is_called(path))
 
     def _health(self, request: Request) -> Response:
         is_serving = self._methods.dispatcher.serving
@@ -209,13 +218,17 @@ class Routes:
         Raises:
             Refusal: There is none (404).
         """
-        parts = path[1:].split("/")
-        name = ".".join(parts)
-        served = self._methods.get(name) if len(parts) <= 2 and name.count(".") == len(parts) - 1 else None
+        served = self._found(path)
         if served is None:
+            name = path[1:].replace("/", ".")
             found = fault(self._methods.dispatcher.unknown(name[:255])[5:].decode())
             raise Refusal(404, found.message)
         return served
+
+    def _found(self, path: str) -> Served | None:
+        parts = path[1:].split("/")
+        name = ".".join(parts)
+        return self._methods.get(name) if len(parts) <= 2 and name.count(".") == len(parts) - 1 else None
 
     async def _body(self, request: Request, receive: Receive, engine: Engine) -> bytes:
         coding = bodies.coding_of(request)

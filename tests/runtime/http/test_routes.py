@@ -195,8 +195,16 @@ async def test_idempotent_methods_are_called_by_get() -> None:
         answer = await client.ask("GET", "/divide?num1=1")
         assert (answer.status, answer.headers["allow"]) == (405, "POST")
         assert "@idempotent" in answer.detail
-        assert (await client.ask("DELETE", "/")).headers["allow"] == "GET, HEAD, POST"
-        assert (await client.ask("DELETE", "/safe")).status == 405
+        for path, allowed in (
+            ("/safe", "GET, HEAD, POST"),
+            ("/divide", "POST"),
+            ("/", "GET, HEAD, POST"),
+            ("/healthz", "GET, HEAD"),
+            ("/openapi.json", "GET, HEAD"),
+        ):
+            answer = await client.ask("DELETE", path)
+            assert (answer.status, answer.headers["allow"]) == (405, allowed)
+        assert (await client.post("/healthz", {})).status == 405
 
 
 BAD: list[tuple[bytes, str]] = [
@@ -281,8 +289,6 @@ async def test_health() -> None:
         assert (answer.status, answer.json) == (200, {"status": "ok"})
         assert answer.headers["cache-control"] == "no-store"
         assert (await client.ask("HEAD", "/healthz")).status == 200
-        answer = await client.ask("POST", "/healthz", b"{}", headers=JSON)
-        assert answer.status == 404  # a method may have that name
         client.app._methods.dispatcher.serving = False
         answer = await client.ask("GET", "/healthz")
         assert (answer.status, answer.json) == (503, {"status": "closing"})
