@@ -1,0 +1,119 @@
+"""``rpcgen breaking``: sides of every kind, levels, baselines, and what it exits with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import typing
+
+import pytest
+
+import rpcgen as package
+from rpcgen import runtime as rpc
+from rpcgen.cli.sides import files
+from tests.cli.command import rpcgen
+
+OLD = "list<string> find(1: string query, 2: int limit = 20)\n"
+NEW = "list<string> find(1: string query, 2: int limit = 50)\n"
+
+
+@pytest.fixture
+def sides(tmp_path: pathlib.Path) -> pathlib.Path:
+    for side, text in (("old", OLD), ("new", NEW)):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "stock.idl").write_text(text)
+    return tmp_path
+
+
+@contextlib.contextmanager
+def serving(path: pathlib.Path) -> typing.Iterator[str]:
+    """Serves an interface; gives the server's URL."""
+
+    class Handlers:
+        def find(self, query: str, limit: int) -> list[str]:
+            return []
+
+    stub = package.load(path).ServerStub(Handlers())
+    with rpc.ThreadServer("127.0.0.1", 0, stub) as server:
+        yield f"tcp://127.0.0.1:{server.address.port}"
+
+
+def test_findings_are_on_standard_output(sides: pathlib.Path) -> None:
+    ended = rpcgen("breaking", "old", "new", cwd=sides)
+    assert ended.status == 1
+    assert "new/stock.idl:1:43: error[B012]: the default of find(limit) is 50, not 20" in ended.out
+    assert "old/stock.idl:1:43" in ended.out
+    assert rpcgen("breaking", "old", "old", cwd=sides).status == 0
+    (found,) = map(
+        json.loads, rpcgen("breaking", "old", "new", "--format", "json", cwd=sides).out.splitlines()
+    )
+    assert (found["code"], found["severity"], found["file"]) == ("B012", "error", "new/stock.idl")
+
+
+def test_a_server_is_asked(sides: pathlib.Path) -> None:
+    with serving(sides / "old" / "stock.idl") as url:
+        ended = rpcgen("breaking", url, "new/stock.idl", cwd=sides)
+        assert ended.status == 1
+        assert "error[B012]" in ended.out
+        assert f"{url}: 1 finding" in ended.log
+        assert rpcgen("breaking", url, "old", cwd=sides).status == 0
+
+
+def test_every_server_of_a_registry_is_asked_and_those_that_break_are_named(sides: pathlib.Path) -> None:
+    with serving(sides / "old" / "stock.idl") as one, serving(sides / "new" / "stock.idl") as other:
+        url = f"static://{one.removeprefix('tcp://')},{other.removeprefix('tcp://')}"
+        ended = rpcgen("breaking", url, "new", cwd=sides)
+        assert ended.status == 1
+        assert f"{one}: 1 finding" in ended.log
+        assert f"{other}: nothing breaks" in ended.log
+
+
+def test_a_baseline_holds_back_what_is_known(sides: pathlib.Path) -> None:
+    words = ("breaking", "old", "new", "--baseline", "known.jsonl")
+    assert rpcgen(*words, "--write-baseline", cwd=sides).status == 0
+    ended = rpcgen(*words, cwd=sides)
+    assert (ended.status, ended.out) == (0, "")
+    (sides / "new" / "stock.idl").write_text(OLD)
+    ended = rpcgen(*words, cwd=sides)
+    assert ended.status == 0
+    assert "1 of its findings are there no more" in ended.log
+
+
+def test_a_level_leaves_out_what_comes_after_it(sides: pathlib.Path) -> None:
+    (sides / "new" / "stock.idl").write_text("list<string> find(1: string text, 2: int limit = 20)\n")
+    assert rpcgen("breaking", "old", "new", "--level", "wire", cwd=sides).status == 0
+    assert rpcgen("breaking", "old", "new", "--level", "json", cwd=sides).status == 1
+    (sides / "new" / "stock.idl").write_text(f"const int MOST = 1\n{OLD}")
+    ended = rpcgen("breaking", "new", "old", cwd=sides)
+    assert (ended.status, "warning[B060]" in ended.out) == (0, True)
+    assert rpcgen("breaking", "new", "old", "--level", "source", cwd=sides).status == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["old"], "two versions are compared, and 1 are named"),
+        (["old", "nowhere.idl"], "nothing was compared"),
+        (["old", "http://h"], "is nothing that can be compared"),
+        (["tcp://127.0.0.1:1", "new"], "is it there, and a server of rpcgen?"),
+        (["old", "new", "--write-baseline"], "--write-baseline needs --baseline FILE"),
+        (["old", "new", "--baseline", "none"], "cannot read none"),
+        (["git:HEAD", "new"], "a version of git is git:REV:PATH"),
+        (["new", "tasks+zk://h"], "queued tasks are of an old version"),
+    ],
+)
+def test_what_cannot_be_done_is_said(sides: pathlib.Path, words: list[str], said: str) -> None:
+    ended = rpcgen("breaking", *words, cwd=sides)
+    assert ended.status == 2
+    assert said in ended.log
+
+
+def test_a_description_is_taken_apart_into_its_files() -> None:
+    """Includes are beside the file that names them, wherever they stood."""
+    text = '// file: common.idl\nstruct A {}\n\n// file: stock.idl\ninclude "lib/common.idl"\n'
+    assert files("tcp://h:1", text) == {
+        "tcp://h:1/common.idl": "\nstruct A {}\n\n",
+        "tcp://h:1/stock.idl": '\ninclude "common.idl"\n',
+    }
+    assert files("tcp://h:1", OLD) == {"tcp://h:1/interface.idl": OLD}
