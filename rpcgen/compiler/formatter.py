@@ -199,14 +199,21 @@ def _same(text: str, other: str) -> bool:
 def _joined(before: _Gap, gap: _Gap) -> _Gap:
     """Makes one gap of those around a token that is left out.
 
-    A doc comment that belonged to nothing there could come to belong to the next token: it
-    becomes the plain comment that it is.
+    A doc comment that belonged to nothing, as it stood before that token or on its line, could come
+    to belong to the next one: it becomes the plain comment that it is.
     """
-    comments = [*before.comments, *gap.comments]
-    for comment in comments:
+    unbound = list(before.comments)
+    for comment in gap.comments:
+        if comment.breaks:
+            break
+        unbound.append(comment)
+        if "\n" in comment.text:
+            break
+    for comment in unbound:
         if comment.is_doc and not comment.is_place:
             comment.text = comment.text[1:]
-    return _Gap(comments, gap.after if gap.comments else max(before.after, gap.after), True)
+    after = gap.after if gap.comments else max(before.after, gap.after)
+    return _Gap([*before.comments, *gap.comments], after, True)
 
 
 def _pass_on(gap: _Gap, following: _Gap) -> None:

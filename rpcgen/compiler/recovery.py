@@ -183,7 +183,9 @@ class Recovery:
             return number
         separator = "COMMA" if frame.unit == "params" else "SEMICOLON"
         height = self._members(frame)
-        whole = walk.accepts(separator) or walk.accepts(_ENDS[frame.unit])
+        # What an open bracket of a value would accept says nothing about the list around it.
+        nested = remedy == "close" and frame.bracket != frame.base
+        whole = not nested and (walk.accepts(separator) or walk.accepts(_ENDS[frame.unit]))
         if remedy == "shallow" or not whole:
             self._lose(height, number)
             walk.cut(height)

@@ -92,6 +92,8 @@ def test_any_bytes(data: bytes) -> None:
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=60), st.sampled_from(["", " "]))
+@example(["struct", "A", "{", "1", ":", "x", "a", "=", "{", "1", ":", "2", "\n", "2:", "int", "b", "}"], " ")
+@example(["struct", "A", "@", "b", "{", "1", ":", "i", "\n", "2", ":"], " ")
 @example(["struct", "A", "{", "2:", "int", "b", "c", ",", "2:", "int", "d", "}"], " ")
 def test_any_tokens(words: list[str], between: str) -> None:
     """Tokens of the language, and others, in any order."""

@@ -105,6 +105,10 @@ CASES = {
         "struct A { 1: int a\n/// stray\n; 2: int b }",
         "struct A {\n    1: int a\n    // stray\n    2: int b\n}\n",
     ),
+    "one that says nothing still stands before one that would": (
+        "struct A { 1: int a;\n///\n@acme.x /* b\n*/ /// kept\n2: int b }",
+        "struct A {\n    1: int a\n    ///\n    @acme.x  /* b\n*/ /// kept\n    2: int b\n}\n",
+    ),
     "a comment of several lines moves as a whole": (
         "struct A {\n/* one\n     two\n   three */\n1: int a }",
         "struct A {\n    /* one\n         two\n       three */\n    1: int a\n}\n",
