@@ -9,6 +9,7 @@ import typing
 import zlib
 
 import pytest
+from hypothesis import given, strategies as st
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.wire.compression import BY_NAME, understood
@@ -230,3 +231,27 @@ async def test_pages_of_origins_that_are_named_may_call(cors: tuple[str, ...]) -
         if shown != "*":
             elsewhere = {"sec-fetch-site": "cross-site", "origin": "https://evil.example"}
             assert (await client.call("divide", elsewhere, num1=1)).status == 403
+
+
+@given(
+    st.sampled_from(["POST", "GET", "PUT"]),
+    st.sampled_from(["/", "/divide", "/echo", "/rpc/health", "/x"]) | st.text(max_size=10).map("/".__add__),
+    st.sampled_from(["application/json", "binary", ""]),
+    st.binary(max_size=40) | st.sampled_from([BODY, b'{"name": "divide"}', b'{"data": "AA=="}']),
+    st.dictionaries(
+        st.sampled_from(
+            ["rpc-timeout", "rpc-meta-a", "content-encoding", "accept-encoding", "content-length", "origin"]
+        ),
+        st.text(st.characters(max_codepoint=255), max_size=6),
+        max_size=2,
+    ),
+)
+def test_no_request_is_our_fault(
+    method: str, path: str, kind: str, body: bytes, headers: dict[str, str]
+) -> None:
+    async def ask() -> int:
+        async with served(STUB, inline=True, cors=("*",)) as client:
+            answer = await client.ask(method, path, body, headers={"content-type": kind, **headers})
+            return answer.status
+
+    assert asyncio.run(ask()) in (200, 400, 404, 405, 409, 413, 415, 431, 504)

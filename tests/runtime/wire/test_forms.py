@@ -390,3 +390,41 @@ def test_results_that_do_not_fit() -> None:
 )
 def test_texts_without_json_around_them(type_: typing.Any, written: str, value: object) -> None:
     assert forms.data_of_text(type_, written) == value
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "words"),
+    [
+        (rpc.INT, 2**31, "int must be -2147483648..2147483647, not 2147483648"),
+        (rpc.STRING, 3, "string must be a str"),
+        (rpc.TIMESTAMP, datetime.datetime(2024, 1, 1), "timestamp must be an aware datetime"),
+        (rpc.VOID, 3, "void must be None, not 3"),
+        (rpc.ListOf(rpc.INT), {1}, "list must be a list or tuple, not {1}"),
+        (rpc.ListOf(rpc.INT), [1, "x"], "[1]: int must be"),
+        (rpc.SetOf(rpc.INT), [1], "set must be a set or frozenset, not [1]"),
+        (rpc.MapOf(rpc.STRING, rpc.INT), [1], "map must be a dict, not [1]"),
+        (rpc.MapOf(rpc.STRING, rpc.INT), {"a": "x"}, "['a']: int must be"),
+        (rpc.MapOf(rpc.STRING, rpc.INT), {3: 1}, "[3]: string must be"),
+        (Kind, 1, "Kind must be one of its members, not 1"),
+        (Shape, 3, "Shape must be one of its cases, not 3"),
+        (Shape, Shape.Unknown(1, b""), "tag 1 is side, not an unknown member"),
+        (InvalidOperation, "no", "InvalidOperation must be an instance of the class"),
+        (Person, Person("Ann", class_=3), "class: Kind must be one of its members, not 3"),
+    ],
+)
+def test_values_that_do_not_fit(type_: typing.Any, value: object, words: str) -> None:
+    with pytest.raises(rpc.EncodeError) as caught:
+        forms.to_json(type_, value)
+    assert words in str(caught.value)
+
+
+def test_what_is_read_where_nothing_is_said() -> None:
+    assert forms.from_json(rpc.VOID, None) is None
+    with pytest.raises(rpc.DecodeError, match="void must be null, not 3"):
+        forms.from_json(rpc.VOID, 3)
+    with pytest.raises(rpc.EncodeError, match="find: takes 2 arguments, not 1"):
+        FORMS.write_arguments((Person("Ann"),))
+    made = Person("Ann")
+    del made.name
+    with pytest.raises(rpc.EncodeError, match="name: is not set"):
+        forms.to_json(Person, made)
