@@ -117,3 +117,23 @@ def test_a_description_is_taken_apart_into_its_files() -> None:
         "tcp://h:1/stock.idl": '\ninclude "common.idl"\n',
     }
     assert files("tcp://h:1", OLD) == {"tcp://h:1/interface.idl": OLD}
+
+
+@pytest.mark.xdist_group("zookeeper")
+def test_queued_calls_that_the_new_version_cannot_read_are_told(sides: pathlib.Path, zk_url: str) -> None:
+    """They are decoded as its servers would; no worker need be there."""
+    stock = package.load(sides / "old" / "stock.idl")
+    (sides / "new" / "stock.idl").write_text("list<string> find(1: string query, reserved 2: int)\n")
+    with rpc.TaskQueue(zk_url) as queue:
+        tasks = [stock.TaskStub(queue).find("a"), stock.TaskStub(queue).find("b", 5)]
+    ended = rpcgen("breaking", f"tasks+{zk_url}", "new", cwd=sides)
+    assert ended.status == 1
+    assert f"{tasks[1].id}: error: find:" in ended.out
+    assert tasks[0].id not in ended.out
+    assert "2 tasks that have not ended" in ended.log
+    (found,) = map(
+        json.loads,
+        rpcgen("breaking", f"tasks+{zk_url}", "new", "--format", "json", cwd=sides).out.splitlines(),
+    )
+    assert (found["task"], found["method"], found["severity"]) == (tasks[1].id, "find", "error")
+    assert rpcgen("breaking", f"tasks+{zk_url}", "old", cwd=sides).status == 0
