@@ -8,7 +8,7 @@ import typing
 from rpcgen.codegen import docstrings
 from rpcgen.codegen.layout import Alternatives, Expression, Group, statement
 from rpcgen.codegen.literals import is_mutable, quote
-from rpcgen.codegen.types import Types, idl, named
+from rpcgen.codegen.types import Types, named
 from rpcgen.codegen.view import AssignmentView, CaseView, FieldView, InitView, TypeView
 from rpcgen.compiler import model
 
@@ -263,7 +263,7 @@ class Declarations:
         for field in fields:
             name = self.names.members[owner, field.name]
             words = default_words(field, self.types, self.home)
-            about = field.alias or idl(field.type)
+            about = field.alias or model.idl(field.type)
             lines += entry(name, about, words, doc=field.doc, deprecated=field.deprecated)
         return lines
 

@@ -14,7 +14,7 @@ from rpcgen.codegen.declarations import (
 from rpcgen.codegen.layout import Expression, Group, statement, tuple_of
 from rpcgen.codegen.literals import number, quote
 from rpcgen.codegen.names import SERVICE, MethodNames, find_service
-from rpcgen.codegen.types import Types, idl
+from rpcgen.codegen.types import Types
 from rpcgen.codegen.view import MethodView, ServerView, ServiceView
 from rpcgen.compiler import model
 
@@ -230,11 +230,11 @@ class Services:
             lines += ["", "Args:"]
             for name, param in zip(names.params, method.params, strict=True):
                 words = default_words(param, self.types, self.home)
-                about = param.alias or idl(param.type)
+                about = param.alias or model.idl(param.type)
                 lines += entry(name, about, words, doc=param.doc, deprecated=param.deprecated)
         if method.returns != model.Scalar("void"):
             note = ": 32 bits, so 1/3 comes back as 0.3333333432674408" if method.returns == _FLOAT else ""
-            lines += ["", "Returns:", f"    {idl(method.returns)}{note}"]
+            lines += ["", "Returns:", f"    {model.idl(method.returns)}{note}"]
         if method.raises:
             lines += ["", "Raises:"]
             for raised in method.raises:

@@ -156,21 +156,3 @@ def _named(before: str, expression: Expression) -> Expression:
 
 def _pair(key: Expression, value: Expression) -> Expression:
     return _named(f"{key if isinstance(key, str) else key.flat}: ", value)
-
-
-def idl(type: model.Type) -> str:
-    """Gives a type as the IDL writes it."""
-    match type:
-        case model.Scalar(name):
-            return name
-        case model.ListOf(item):
-            return f"list<{idl(item)}>"
-        case model.SetOf(item):
-            return f"set<{idl(item)}>"
-        case model.MapOf(key, value):
-            return f"map<{idl(key)}, {idl(value)}>"
-        case model.OptionalOf(item):
-            return f"{idl(item)}?"
-        case model.Named(_, name, file):
-            return f"{file}.{name}" if file else name
-    raise TypeError(type)

@@ -59,6 +59,24 @@ class Named(msgspec.Struct, frozen=True, gc=False):
 Type: typing.TypeAlias = "Scalar | ListOf | SetOf | MapOf | OptionalOf | Named"
 
 
+def idl(type: Type) -> str:
+    """Gives a type as the language writes it."""
+    match type:
+        case Scalar(name):
+            return name
+        case ListOf(item):
+            return f"list<{idl(item)}>"
+        case SetOf(item):
+            return f"set<{idl(item)}>"
+        case MapOf(key, value):
+            return f"map<{idl(key)}, {idl(value)}>"
+        case OptionalOf(item):
+            return f"{idl(item)}?"
+        case Named(_, name, file):
+            return f"{file}.{name}" if file else name
+    raise TypeError(type)
+
+
 class EnumValue(msgspec.Struct, frozen=True, gc=False):
     """A member of an enum, as a default or a constant."""
 

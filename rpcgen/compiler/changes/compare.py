@@ -13,7 +13,6 @@ from rpcgen.compiler.changes import fields
 from rpcgen.compiler.changes.contracts import Contract, Declared, Index
 from rpcgen.compiler.changes.findings import GONE, Change, Changes
 from rpcgen.compiler.changes.rules import Level
-from rpcgen.compiler.changes.values import written
 
 _Item = typing.TypeVar("_Item")
 _Placed: typing.TypeAlias = "dict[tuple[str, str], tuple[model.Module, _Item]]"
@@ -112,7 +111,7 @@ class _Comparison:
     ) -> None:
         annotations = new.annotations + around
         if not self._same_type(old_home, old.returns, new_home, new.returns):
-            before, after = written(old.returns), written(new.returns)
+            before, after = model.idl(old.returns), model.idl(new.returns)
             self.changes.add("B004", new.span, old.span, annotations, name=name, old=before, new=after)
         if old.oneway != new.oneway:
             words = ("answered", "oneway")

@@ -8,7 +8,7 @@ import typing
 
 from rpcgen.compiler import model
 from rpcgen.compiler.changes.findings import GONE, Annotations, Changes
-from rpcgen.compiler.changes.values import same_value, written
+from rpcgen.compiler.changes.values import same_value
 from rpcgen.compiler.source import Span
 
 What: typing.TypeAlias = typing.Literal["field", "parameter", "member"]
@@ -56,7 +56,7 @@ def compare_lists(changes: Changes, same_type: SameType, old: List, new: List) -
         else:
             _item_gone(changes, same_type, old, item, new, kept_after.get(tag))
     for tag, kept in kept_before.items():
-        type_ = written(kept.type)
+        type_ = model.idl(kept.type)
         if tag in after:
             item = after[tag]
             changes.add(
@@ -79,7 +79,7 @@ def compare_lists(changes: Changes, same_type: SameType, old: List, new: List) -
 
 
 def _retyped(changes: Changes, new: List, kept: model.Reserved, old: Span, before: str) -> None:
-    values = {"name": new.owner, "tag": kept.tag, "old": before, "new": written(kept.type)}
+    values = {"name": new.owner, "tag": kept.tag, "old": before, "new": model.idl(kept.type)}
     changes.add("B018", kept.span, old, new.annotations, **values)
 
 
@@ -100,7 +100,7 @@ def _compare_items(
         )
     types = bare(one.type), bare(other.type)
     if not same_type(*types):
-        before, after = map(written, types)
+        before, after = map(model.idl, types)
         changes.add("B010", other.span, one.span, annotations, name=name, old=before, new=after, free=free)
     elif _absence(one) != _absence(other):
         before, after = _absence(one), _absence(other)
@@ -142,13 +142,13 @@ def _item_gone(
     kept: model.Reserved | None,
 ) -> None:
     name, type_ = old.name(item), bare(item.type)
-    values = {"name": name, "tag": item.tag, "old": written(type_)}
+    values = {"name": name, "tag": item.tag, "old": model.idl(type_)}
     if item.required and old.what != "member":
         changes.add("B015", new.span, item.span, new.annotations, GONE, **values)
     if kept is None:
         changes.add("B016", new.span, item.span, new.annotations, GONE, **values)
     elif not same_type(type_, kept.type):
-        _retyped(changes, new, kept, item.span, written(type_))
+        _retyped(changes, new, kept, item.span, model.idl(type_))
     code = "B046" if old.what == "member" else "B062"
     changes.add(code, new.span, item.span, new.annotations, GONE, **values)
 

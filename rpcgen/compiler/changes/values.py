@@ -1,4 +1,4 @@
-"""Types as they are written, and whether two defaults are one and the same on the wire."""
+"""Whether two defaults are one and the same to whoever reads them."""
 
 from __future__ import annotations
 
@@ -7,24 +7,6 @@ import struct
 import typing
 
 from rpcgen.compiler import model
-
-
-def written(type_: model.Type) -> str:
-    """Gives a type as the language has it."""
-    match type_:
-        case model.Scalar(name):
-            return name
-        case model.ListOf(item):
-            return f"list<{written(item)}>"
-        case model.SetOf(item):
-            return f"set<{written(item)}>"
-        case model.MapOf(key, value):
-            return f"map<{written(key)}, {written(value)}>"
-        case model.OptionalOf(item):
-            return f"{written(item)}?"
-        case model.Named(_, name, file):
-            return f"{file}.{name}" if file else name
-    typing.assert_never(type_)
 
 
 def same_value(one: model.Literal, other: model.Literal, type_: model.Type) -> bool:
