@@ -133,6 +133,7 @@ class Exchange:
             raise
         finally:
             watch.end(self)
+            self._call = self._receive = None  # the call holds this: no circle is left for the collector
             if self._watcher is not None:
                 self._watcher.cancel()
 
