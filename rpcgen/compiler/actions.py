@@ -22,6 +22,7 @@ _UNITS: typing.Final = {
     "h": 3_600_000_000,
     "d": 86_400_000_000,
 }
+_SURROGATES: typing.Final = "surrogatepass"  # they are reported already
 _PIECE: typing.Final = re.compile(r"[^\\]+|\\(?:x..|u.{4}|U.{8}|.)")
 _ESCAPES: typing.Final = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
 
@@ -360,7 +361,7 @@ class Actions:
 def unescape(text: str) -> tuple[str, bytes]:
     """Resolves the escapes of a string: its text, and its bytes with ``\\xHH`` as one byte."""
     if "\\" not in text:
-        return text, text.encode()
+        return text, text.encode("utf-8", _SURROGATES)
     plain: list[str] = []
     data: list[bytes] = []
     for piece in _PIECE.findall(text):
@@ -371,5 +372,5 @@ def unescape(text: str) -> tuple[str, bytes]:
         else:
             char = _ESCAPES.get(piece[1], piece[1])
         plain.append(char)
-        data.append(bytes((ord(char),)) if piece.startswith("\\x") else char.encode())
+        data.append(bytes((ord(char),)) if piece.startswith("\\x") else char.encode("utf-8", _SURROGATES))
     return "".join(plain), b"".join(data)

@@ -72,6 +72,8 @@ def check(text: str) -> Report:
 
 @given(st.text())
 @example("\ud800")
+@example('include "\ud800"')
+@example('include "\\n\ud800"')
 @example("/// a\n\n/// b")
 @example("\r\n\r")
 @example('"\\')
