@@ -114,12 +114,6 @@ def test_urls_out_of_range() -> None:
         rpc.connect("unix:///" + "a" * 200)
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_later_schemes_are_told_from_mistakes(scheme: str) -> None:
-    with pytest.raises(ValueError, match=f"{scheme}:// is not part of this version"):
-        rpc.connect(f"{scheme}://127.0.0.1:80/rpc")
-
-
 @pytest.mark.parametrize(
     ("host", "port", "problem"),
     [

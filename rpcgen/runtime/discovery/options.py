@@ -41,3 +41,5 @@ class AsyncConnectOptions(AsyncDistributedOptions, total=False):
     """Options of ``rpc.connect_async``."""
 
     service: str | None
+    max_connections: int | None
+    """Over HTTP alone."""

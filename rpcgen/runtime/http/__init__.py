@@ -1,7 +1,7 @@
 """Calls over HTTP: an ASGI application that answers them, and channels that make them.
 
-Nobody here parses HTTP: servers (uvicorn, granian, hypercorn) and httpx do. What is here is loaded when
-it is used; this module itself loads nothing.
+Nobody here parses HTTP: servers (uvicorn, granian, hypercorn) and httpcore, the engine of httpx, do. What is
+here is loaded when it is used; this module itself loads nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import typing
 
 if typing.TYPE_CHECKING:
+    from rpcgen.runtime.http.aio import AsyncHttpChannel as AsyncHttpChannel
     from rpcgen.runtime.http.application import Application
+    from rpcgen.runtime.http.channel import HttpChannel as HttpChannel
     from rpcgen.runtime.http.options import AsgiOptions as AsgiOptions
     from rpcgen.runtime.stubs import ServerStub
 
@@ -44,3 +46,14 @@ def asgi(*stubs: ServerStub, **options: typing.Unpack[AsgiOptions]) -> Applicati
     from rpcgen.runtime.http.application import Application
 
     return Application(stubs, **options)
+
+
+_HOMES = {"AsyncHttpChannel": "aio", "HttpChannel": "channel"}
+
+
+def __getattr__(name: str) -> typing.Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

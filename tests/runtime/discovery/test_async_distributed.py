@@ -317,5 +317,3 @@ async def test_urls_give_asyncio_channels() -> None:
             assert await AsyncClientStub(one).divide(4, 2) == 2.0
         with pytest.raises(TypeError, match="is one server, whose channel has no option zone"):
             rpc.connect_async("unix:///path", zone="a")
-        with pytest.raises(ValueError, match="not part of this version"):
-            rpc.connect_async("http://h")

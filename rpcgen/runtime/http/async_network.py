@@ -1,0 +1,195 @@
+"""The streams under an asyncio channel over HTTP, as httpcore wants them: their times are those of calls.
+
+As in ``network``, what httpcore calls a timeout is a ``Turn``, and TLS is done when a connection is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import typing
+
+import httpcore
+
+from rpcgen.runtime.aio.client.dial import Dial, Dialled
+from rpcgen.runtime.errors import CallError, DeadlineExceeded, Unavailable
+from rpcgen.runtime.http.client import CLOSED
+
+if typing.TYPE_CHECKING:
+    import collections.abc
+    import ssl
+
+    from rpcgen.runtime.address import Address
+    from rpcgen.runtime.http.client import Turn
+
+
+class AsyncNetwork(httpcore.AsyncNetworkBackend):
+    """Makes a channel's connections in one event loop, and knows those that are open.
+
+    Args:
+        address: The server's.
+        tls: Settings, and the name to expect if it is not the host; None: without TLS.
+    """
+
+    def __init__(self, address: Address, tls: tuple[ssl.SSLContext, str | None] | None) -> None:
+        self._dial = Dial(address, tls)
+        self._open: set[_Connection] = set()
+        self._closed = False
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: typing.Iterable[typing.Any] | None = None,
+    ) -> AsyncStream:
+        """Gives a new connection, whatever host and port are said: there is one server.
+
+        Raises:
+            Unavailable, DeadlineExceeded: There is none; the call was not sent.
+        """
+        turn = typing.cast("Turn", timeout)
+        turn.is_fresh = True
+        if self._closed:
+            raise Unavailable(CLOSED)
+        try:
+            async with asyncio.timeout(turn.left() or None):
+                connection = await self._dial(lambda: _Connection(self._open.discard))
+        except TimeoutError as error:
+            turn.cause = error
+            raise DeadlineExceeded(
+                "the time was up before a connection was made; the call was not sent"
+            ) from error
+        except CallError as error:
+            turn.cause = error.__cause__
+            raise
+        self._open.add(connection)
+        if connection.closed.done():
+            self._open.discard(connection)
+        if self._closed:
+            connection.transport.abort()
+            raise Unavailable(CLOSED)
+        return AsyncStream(connection)
+
+    def break_off(self) -> None:
+        """Ends all connections, and calls on them; no further ones are made."""
+        self._closed = True
+        for connection in list(self._open):
+            connection.transport.abort()
+
+    async def close(self) -> None:
+        """Does what ``break_off`` does; returns when all are closed."""
+        closing = list(self._open)
+        self.break_off()
+        if closing:
+            await asyncio.wait([connection.closed for connection in closing])
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: closes this process's copies of what the parent goes on using."""
+        for connection in self._open:
+            connection.leave_to_parent()
+
+
+class _Connection(Dialled, asyncio.StreamReaderProtocol):
+    """What asyncio tells goes to a reader, and its end to whom it concerns.
+
+    Args:
+        gone: Told when it is closed.
+    """
+
+    transport: asyncio.Transport
+
+    def __init__(self, gone: collections.abc.Callable[[_Connection], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.reader = asyncio.StreamReader(loop=loop)
+        super().__init__(self.reader, loop=loop)
+        self._gone = gone
+        self.closed: asyncio.Future[None] = loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.transport = typing.cast("asyncio.Transport", transport)
+        self.writer = asyncio.StreamWriter(self.transport, self, self.reader, asyncio.get_running_loop())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._gone(self)
+        self.closed.set_result(None)
+
+
+class AsyncStream(httpcore.AsyncNetworkStream):
+    """A connection as httpcore uses it.
+
+    Args:
+        connection: Open.
+    """
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Gives something of the response; ``b""`` at its end.
+
+        Raises:
+            ConnectionLost, Unavailable: The connection is broken.
+            DeadlineExceeded: The time is up.
+        """
+        turn = typing.cast("Turn", timeout)
+        try:
+            data: bytes = await self._within(turn, self._connection.reader.read(max_bytes))
+        except OSError as error:
+            turn.cause = error
+            raise turn.broken(f"the connection broke: {error.strerror or error}") from error
+        if data:
+            turn.begun()
+        else:
+            turn.is_ended = True
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Sends it, the headers of a request with its body.
+
+        Raises:
+            httpcore.WriteError: The connection is broken; there may be a response all the same.
+            DeadlineExceeded: The time is up.
+        """
+        turn = typing.cast("Turn", timeout)
+        data = turn.together(buffer)
+        if not data:
+            return
+        turn.is_sent = False
+        try:
+            self._connection.writer.write(data)
+            await self._within(turn, self._connection.writer.drain())
+        except OSError as error:
+            turn.is_cut = True
+            raise httpcore.WriteError(str(error)) from error
+        turn.is_sent = True
+
+    async def _within(
+        self, turn: Turn, doing: collections.abc.Coroutine[typing.Any, typing.Any, typing.Any]
+    ) -> typing.Any:
+        try:
+            wait = turn.left()
+        except CallError:
+            doing.close()
+            raise
+        if not wait:
+            return await doing
+        try:
+            async with asyncio.timeout(wait):
+                return await doing
+        except TimeoutError:
+            # Timers may come a little early.
+            while True:
+                await asyncio.sleep(turn.left())
+
+    async def aclose(self) -> None:
+        """Closes it, at once; again is harmless."""
+        self._connection.transport.abort()
+
+    def get_extra_info(self, info: str) -> typing.Any:
+        """Says what httpcore asks: whether an idle connection is readable, which is its end."""
+        if info != "is_readable":
+            return None
+        return self._connection.reader.at_eof() or self._connection.transport.is_closing()

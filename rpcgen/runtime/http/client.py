@@ -1,0 +1,236 @@
+"""What both kinds of HTTP channels do alike: requests, the time of a call, errors of httpcore. No I/O here.
+
+A call is one POST of a plain call message. What has become of it is noted on the way, so that an error says
+whether it may have run, and what certainly has not is sent again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import typing
+from time import monotonic
+
+from rpcgen.runtime.errors import (
+    CallError,
+    ConnectionLost,
+    DeadlineExceeded,
+    ProtocolError,
+    RemoteException,
+    Unavailable,
+)
+from rpcgen.runtime.http.answer import CODINGS
+from rpcgen.runtime.http.metadata import metadata_headers
+from rpcgen.runtime.wire.compression import BY_NAME, checked_names
+from rpcgen.runtime.wire.outcomes import MAYBE, told
+
+if typing.TYPE_CHECKING:
+    import collections.abc
+
+    from rpcgen.runtime.http.metadata import Headers
+    from rpcgen.runtime.http.target import Target
+    from rpcgen.runtime.stubs import MessageProtocol
+    from rpcgen.runtime.wire.limits import Limits
+
+    Protocol: typing.TypeAlias = type[MessageProtocol[typing.Any]]
+    Metadata: typing.TypeAlias = collections.abc.Mapping[str, bytes]
+
+KEPT = 4.0
+"""Seconds that an idle connection is kept: servers let go after 5 (uvicorn), or later."""
+
+CLOSED = "the channel is closed; the call was not sent"
+CLOSED_MEANWHILE = "the channel was closed while the call was running"
+NEEDED = "channels over HTTP need httpx: pip install 'rpcgen[http]'"
+
+_WORTHWHILE = 1024
+_AUTHORIZATION = "authorization"
+_LONGEST_TIME = 999_999_999.0
+_NOT_SENT = "the time was up before the call was sent; it has not run"
+
+
+class Requests:
+    """Makes the requests of a channel.
+
+    Args:
+        target: Where they go.
+        limits: Of which ``metadata`` counts.
+        credentials: An access token, for ``Authorization: Bearer``; ``""``: none.
+        compress: Algorithms, the best one first.
+
+    Raises:
+        ValueError: An algorithm is not HTTP's, or not installed; or the token has characters that no header has.
+    """
+
+    def __init__(
+        self, target: Target, limits: Limits, credentials: str, compress: collections.abc.Sequence[str]
+    ) -> None:
+        for name in checked_names(compress):
+            if name not in CODINGS:
+                raise ValueError(f"compression {name} is not HTTP's: there are {', '.join(CODINGS)}")
+        if not (credentials.isascii() and credentials.isprintable()):
+            raise ValueError("credentials go into a header: printable ASCII characters alone")
+        self._metadata = limits.metadata
+        self._coding = next(iter(compress), "")
+        self._has_credentials = bool(credentials)
+        self._always: Headers = [
+            (b"host", target.host),
+            (b"content-type", b"binary"),
+            (b"user-agent", b"rpcgen"),
+        ]
+        if compress:
+            self._always.append((b"accept-encoding", ", ".join(compress).encode()))
+        if credentials:
+            self._always.append((b"authorization", b"Bearer " + credentials.encode()))
+
+    def make(self, message: bytes, metadata: Metadata | None, turn: Turn) -> tuple[Headers, bytes]:
+        """Gives a request's headers and body.
+
+        Args:
+            message: The call.
+            metadata: That goes with it.
+            turn: Whose time is told to the server.
+
+        Raises:
+            EncodeError: The metadata are more than the limit, or none.
+            DeadlineExceeded: The time is up.
+        """
+        headers = list(self._always)
+        if metadata:
+            shown = metadata.get(_AUTHORIZATION, b"")
+            if shown and not self._has_credentials and shown.isascii() and shown.decode().isprintable():
+                # What servers in between go by; the application reads it as metadata, too.
+                headers.append((b"authorization", shown))
+                metadata = {name: value for name, value in metadata.items() if name != _AUTHORIZATION}
+            headers += metadata_headers(metadata, self._metadata)
+        left = turn.left()
+        if left:
+            # Rounded up: no time left is no number of it.
+            headers.append((b"rpc-timeout", b"%.6f" % min(left + 0.000_001, _LONGEST_TIME)))
+        if self._coding and len(message) >= _WORTHWHILE:
+            smaller = BY_NAME[self._coding].compress(message)
+            if len(smaller) < len(message):
+                headers.append((b"content-encoding", self._coding.encode()))
+                message = smaller
+        headers.append((b"content-length", b"%d" % len(message)))
+        return headers, message
+
+
+class Turn:
+    """One try of a call, on its way: how much time is left, and how far it has come.
+
+    httpcore hands it on to the network where it hands on timeouts, which are all that it knows of time.
+
+    Args:
+        end: Of the call, on the clock of ``time.monotonic``; None: it has none.
+        receive_time: Seconds from the first byte of the response to its last.
+    """
+
+    __slots__ = (
+        "_latest",
+        "_receive_time",
+        "cause",
+        "end",
+        "head",
+        "is_cut",
+        "is_ended",
+        "is_fresh",
+        "is_sent",
+    )
+
+    def __init__(self, end: float | None, receive_time: float) -> None:
+        self.end = end
+        self._receive_time = receive_time
+        self._latest = math.inf
+        self.head = b""
+        """Headers that wait for the body, to go with it."""
+        self.is_fresh = False
+        """A connection was made for it."""
+        self.is_sent = False
+        self.is_cut = False
+        """The connection broke while it was sent; there may be a response all the same."""
+        self.is_ended = False
+        """The server has ended the connection."""
+        self.cause: BaseException | None = None
+        """Of the error that it ends in: httpcore takes that away."""
+
+    def left(self) -> float:
+        """Gives the seconds that it may go on, above 0; 0: for ever.
+
+        Raises:
+            DeadlineExceeded: The call's time is up.
+            ConnectionLost: The response takes too long.
+        """
+        if self.end is None and self._latest == math.inf:
+            return 0.0
+        now = monotonic()
+        if self.end is not None and self.end <= now:
+            raise DeadlineExceeded(f"no reply within the call's time; {MAYBE}" if self.is_sent else _NOT_SENT)
+        if self._latest <= now:
+            raise ConnectionLost(f"a reply took longer than {self._receive_time:g} s to come; {MAYBE}")
+        return min(self._latest, math.inf if self.end is None else self.end) - now
+
+    def begun(self) -> None:
+        """Something of the response has come."""
+        if self._latest == math.inf:
+            self._latest = monotonic() + self._receive_time
+
+    def together(self, data: bytes) -> bytes:
+        """Gives what is to be sent now, of what httpcore sends: the headers go with the body, in one packet."""
+        if not self.head:
+            self.head = data
+            return b""
+        if self.is_sent:
+            return data
+        self.is_sent = True
+        return self.head + data
+
+    def broken(self, problem: str) -> CallError:
+        """Gives what becomes of it where the connection has ended, for that reason."""
+        if self._latest != math.inf:
+            return ConnectionLost(f"{problem} inside its reply; {MAYBE}")
+        if self.is_cut:
+            return Unavailable(f"{problem} while the call was being sent")
+        return ConnectionLost(f"{problem} without a reply; {MAYBE}")
+
+    def may_repeat(self, error: CallError, protocol: Protocol) -> bool:
+        """Says whether the call is to be tried again: on a connection that the server has left meanwhile."""
+        if self.is_fresh or self._latest != math.inf:
+            return False
+        return self.is_cut or (isinstance(error, ConnectionLost) and protocol.idempotent)
+
+
+@contextlib.contextmanager
+def translated(turn: Turn) -> collections.abc.Iterator[None]:
+    """Raises what httpcore raises as an error of a call; those that the network raised come through as they are."""
+    import httpcore
+
+    try:
+        yield
+    except CallError as error:
+        error.__cause__, turn.cause = turn.cause, None
+        raise
+    except httpcore.PoolTimeout as error:
+        raise DeadlineExceeded("other calls took all the time; the call was not sent") from error
+    except httpcore.RemoteProtocolError as error:
+        if turn.is_ended:
+            raise turn.broken("the server closed the connection") from error
+        raise ProtocolError(f"what the server sent is not HTTP: {error}") from error
+
+
+def named(raised: list[CallError | RemoteException], protocol: Protocol, peer: str) -> None:
+    """Says in an error of a call where it comes from.
+
+    Args:
+        raised: The error alone: no name of a frame shall hold what a traceback knows.
+        protocol: The method's.
+        peer: The server's URL.
+    """
+    if isinstance(raised[0], RemoteException):
+        raised[0].__notes__ = [f"raised by {protocol.name} at {peer}"]
+    else:
+        raised[0].method, raised[0].peer = protocol.name, peer
+
+
+def outcome(reply: typing.Any) -> list[CallError | RemoteException]:
+    """Gives what to raise for a reply that is an exception or a fault, alone in a list, as ``named`` wants it."""
+    return [told(reply) if isinstance(reply, CallError) else reply]
