@@ -220,15 +220,17 @@ class Engine:
         """
         if context.deadline is not None and context.deadline <= monotonic():
             return TOO_LATE
-        exchange = Exchange(self._loop)
-        call = Call(exchange, 0, method, context, not method.is_oneway)
+        result = None
         if method.how is How.INLINE:
             result = called(context, method.call, args)
             if isinstance(result, bytes):
                 return method.receipt() if method.is_oneway else result
-            self._runner.await_result(call, result)
         elif self._runner.is_full:
             return BUSY
+        exchange = Exchange(self._loop)
+        call = Call(exchange, 0, method, context, not method.is_oneway)
+        if result is not None:
+            self._runner.await_result(call, result)
         else:
             self._runner.take(call, args)
             self._runner.begin(call)

@@ -125,10 +125,15 @@ class Methods:
             name: _served(method, limits, is_intercepted=bool(interceptors))
             for name, method in self.dispatcher.methods.items()
         }
+        self._at = {f"/{name.replace('.', '/')}": served for name, served in self._served.items()}
 
     def get(self, name: str) -> Served | None:
         """Gives a method; None if there is none of that name."""
         return self._served.get(name)
+
+    def at(self, path: str) -> Served | None:
+        """Gives the method that a path names: ``/METHOD``, ``/SERVICE/METHOD``; None if there is none."""
+        return self._at.get(path)
 
 
 def _served(method: Method, limits: Limits, *, is_intercepted: bool) -> Served:

@@ -84,11 +84,11 @@ class Routes:
 
     def _is_called(self, path: str) -> bool:
         # A method may have a page's name.
-        return path == "/" or path not in self.pages or self._found(path) is not None
+        return path == "/" or path not in self.pages or self._methods.at(path) is not None
 
     def _allowed(self, path: str) -> bytes:
         """Gives the methods of HTTP that are answered at a path."""
-        served = self._found(path)
+        served = self._methods.at(path)
         has_get = path in self.pages or (served is not None and served.protocol.idempotent)
         return b", ".join([b"GET, HEAD"] * has_get + [b"POST"] * self._is_called(path))
 
@@ -218,17 +218,12 @@ class Routes:
         Raises:
             Refusal: There is none (404).
         """
-        served = self._found(path)
+        served = self._methods.at(path)
         if served is None:
             name = path[1:].replace("/", ".")
             found = fault(self._methods.dispatcher.unknown(name[:255])[5:].decode())
             raise Refusal(404, found.message)
         return served
-
-    def _found(self, path: str) -> Served | None:
-        parts = path[1:].split("/")
-        name = ".".join(parts)
-        return self._methods.get(name) if len(parts) <= 2 and name.count(".") == len(parts) - 1 else None
 
     async def _body(self, request: Request, receive: Receive, engine: Engine) -> bytes:
         coding = bodies.coding_of(request)
