@@ -7,6 +7,7 @@ first called.
 
 from __future__ import annotations
 
+import functools
 import sys
 import typing
 
@@ -46,6 +47,11 @@ def interface_of(protocol: Protocol) -> Interface | None:
     return found if isinstance(found, Interface) else None
 
 
+@functools.lru_cache(maxsize=64)
+def _fingerprint(interface: Interface) -> str:
+    return interface.fingerprint
+
+
 def fingerprint_of(stubs: collections.abc.Iterable[ServerStub]) -> str:
     """Gives the fingerprint of all that a server serves; empty: its stubs say nothing of their interfaces."""
     interfaces = [stub.interface for stub in stubs if stub.interface is not None]
@@ -79,7 +85,7 @@ class Contracts:
         """Notes which interface a method is of; gives how many are known, other channels' included."""
         interface = None if self.mode == "off" else interface_of(protocol)
         if interface is not None and interface not in self._own:
-            self._own[interface] = interface.fingerprint
+            self._own[interface] = _fingerprint(interface)
         return len(self._own)
 
     def of(self, fingerprint: str) -> Contract | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import typing
 
@@ -11,10 +12,14 @@ _HOMES: typing.Final = ("_sha2", "_sha256", "hashlib")
 
 def sha256(data: bytes) -> str:
     """Gives the digest of some bytes in hexadecimal."""
+    return str(_found()(data).hexdigest())
+
+
+@functools.cache
+def _found() -> typing.Any:
     for name in _HOMES:
         try:
-            found = importlib.import_module(name)
+            return importlib.import_module(name).sha256
         except ImportError:
             continue
-        return str(found.sha256(data).hexdigest())
     raise ImportError("this Python has no SHA-256")
