@@ -115,7 +115,7 @@ def _measure(
             if name != "thriftpy2" or work != "bulk":
                 tails[name] = []
                 works[name] = _call(bench, script, work, port, count // 20 if quick else count, tails[name])
-        measured = alternate(works, 2 if quick else 11)
+        measured = alternate(works, 1 if quick else 11)
         group = f"calls, one at a time: {work}"
         for name, rounds in measured.items():
             yield from_rounds(group, name, rounds, "µs")

@@ -99,7 +99,7 @@ def _measure(
             contestants[f"{name}, uvloop"] = contestants[name]._replace(loop="uvloop")
     else:
         yield Figure(group, "uvloop", None, "µs", note="not installed: make peers")
-    count = (200 if quick else 5000) * (1 if at_once == 1 else 10)
+    count = (100 if quick else 5000) * (1 if at_once == 1 else 10)
     with contextlib.ExitStack() as stack:
         works = {
             name: _timed(
@@ -110,7 +110,7 @@ def _measure(
             )
             for name, one in contestants.items()
         }
-        measured = alternate(works, 2 if quick else 5)
+        measured = alternate(works, 1 if quick else 5)
     for name, rounds in measured.items():
         yield from_rounds(group, name, rounds, "µs a call")
     for name, other in _ratios(measured):

@@ -110,7 +110,7 @@ def _processor(bench: Bench, found: list[str], quick: bool) -> typing.Iterable[F
                 several = () if pinned else ("64",)
                 arguments = (f"{pinned}{client}.py", "small", str(port), *several, str(count))
                 works[server] = _spent(bench, process, arguments, count)
-            measured = alternate(works, 2 if quick else 7)
+            measured = alternate(works, 1 if quick else 7)
         ours, floor = list(clients)[:2]
         for name, rounds in measured.items():
             label = "floor" if name == floor else name

@@ -65,7 +65,7 @@ def run(quick: bool) -> typing.Iterable[Figure]:
         for name, server in servers.items():
             (bench.folder / f"{name}.py").write_text(SERVER.replace("{server}", server), encoding="utf-8")
             works[name] = _rate(bench, f"{name}.py", 0.3 if quick else 2.0)
-        measured = alternate(works, 2 if quick else 5)
+        measured = alternate(works, 1 if quick else 5)
     group = f"calls that compute, {CLIENTS} clients"
     for name, rounds in measured.items():
         note = f"{cores} processes" if name == "ProcessServer" else ""

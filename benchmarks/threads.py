@@ -63,7 +63,7 @@ def _measure(
             name: _timed(bench, client, stack.enter_context(bench.serve(server)), work, count)
             for name, (client, server) in contestants.items()
         }
-        measured = alternate(works, 2 if quick else 7)
+        measured = alternate(works, 1 if quick else 7)
     group = f"{work} calls of {AT_ONCE} threads"
     for name, rounds in measured.items():
         yield from_rounds(group, name, rounds, "µs a call")
