@@ -18,8 +18,8 @@ if typing.TYPE_CHECKING:
 _DECLARED = re.compile(
     r"(?:@[\w.]+(?:\([^)]*\))? )*"
     r"(?:(?:exception|service|struct|union|enum) (?P<type>\w+)"
-    r"|[0-9]+: [\w.<>?, ]+? (?P<field>\w+)(?: = .*|,)?"
-    r"|(?P<member>\w+) = -?[0-9]\w*"
+    r"|[0-9]+: [\w.<>?, ]+? (?P<field>\w+)(?: = |,?$)"
+    r"|(?P<member>\w+) = -?[0-9]\w*$"
     r"|(?:oneway )?[\w.<>?, ]+? (?P<method>\w+)\()",
     re.ASCII,
 )
