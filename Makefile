@@ -17,7 +17,7 @@ BIN := .venv/bin/python
 TEST := HYPOTHESIS_PROFILE=$(PROFILE) $(BIN) -m pytest -n $(WORKERS) --dist loadgroup
 COVERED := rpcgen/compiler rpcgen/runtime/wire
 
-.PHONY: help fuzz sanitize hammer setup demo demo-zk demo-tasks test suite zookeeper check soak soak-tasks soak-evolution coverage bench peers generate format lock dist clean
+.PHONY: help programs fuzz sanitize hammer setup demo demo-zk demo-tasks test suite zookeeper check soak soak-tasks soak-evolution coverage bench peers generate format lock dist clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,15 +39,18 @@ demo-tasks: setup zookeeper ## a queued task outlives its worker, on a ZooKeeper
 test: check suite ## the checks and the whole test suite, with coverage
 
 # Each part is held to its own figure, so that one cannot hide behind the other.
-suite: setup zookeeper
+suite: setup programs
 	$(TEST) --cov --cov-report=term
 	@for part in $(COVERED); do \
 		$(BIN) -m coverage report --include="$$part/*" --format=total --fail-under=95 \
 		| sed "s|.*|coverage of $$part: & % (goal 95)|"; \
 		test $${PIPESTATUS[0]} -eq 0 || exit 1; done
 
-zookeeper: setup ## install the ZooKeeper that tests start, if it is missing (done by test)
-	@$(BIN) scripts/install_zookeeper.py
+zookeeper: setup ## install the ZooKeeper that tests start, if it is missing
+	@$(BIN) scripts/install_programs.py zookeeper
+
+programs: setup ## install what tests start: ZooKeeper, Chromium, nginx (done by test)
+	@$(BIN) scripts/install_programs.py zookeeper chromium nginx
 
 check: setup ## lint, format, types, and generated code that is up to date
 	$(BIN) -m ruff check .
@@ -91,7 +94,7 @@ hammer: setup ## send 1,000,000 corrupted messages and 200,000 round trips throu
 	RPCGEN_CORRUPTED=1000000 RPCGEN_ROUND_TRIPS=200000 $(BIN) -m pytest tests/runtime/wire/test_native.py -n0 \
 		-k "corrupted or leaks"
 
-coverage: setup zookeeper ## the suite, with every line that no test reaches
+coverage: setup programs ## the suite, with every line that no test reaches
 	$(TEST) --cov --cov-report=term-missing --cov-report=html:build/coverage
 
 bench: setup ## measure: compiler, import, cold start, codec, calls

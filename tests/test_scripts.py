@@ -16,7 +16,7 @@ def test_without_java_and_apt_the_message_says_what_to_do(
     ci: dict[str, str], status: int, tmp_path: pathlib.Path
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "scripts/install_zookeeper.py"],
+        [sys.executable, "scripts/install_programs.py", "zookeeper"],
         cwd=ROOT,
         env={"PATH": str(tmp_path), "JAVA_HOME": str(tmp_path), **ci},
         capture_output=True,

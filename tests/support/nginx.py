@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 import shutil
 import subprocess
@@ -20,6 +21,9 @@ error_log stderr warn;
 events {{ worker_connections 64; }}
 http {{
     access_log off;
+    gzip on;
+    gzip_proxied any;
+    gzip_types application/json;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -40,6 +44,19 @@ http {{
 """
 
 
+MISSING = """\
+no nginx found. It is installed by
+  Debian, Ubuntu:  make programs   (apt-get; no daemon is started)
+  macOS:           brew install nginx"""
+
+
+def find_nginx() -> str | None:
+    """Gives the nginx to run, which may be where only root has it on PATH."""
+    return shutil.which(
+        "nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/opt/homebrew/bin"
+    )
+
+
 @contextlib.contextmanager
 def nginx(folder: pathlib.Path, port: int) -> typing.Iterator[str]:
     """Runs nginx before a server; gives the path of its socket.
@@ -50,11 +67,9 @@ def nginx(folder: pathlib.Path, port: int) -> typing.Iterator[str]:
         folder: Its own, of a short path.
         port: The server's, on 127.0.0.1.
     """
-    program = shutil.which(
-        "nginx", path="/usr/sbin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin:/usr/bin"
-    )
+    program = find_nginx()
     if program is None:
-        pytest.skip("no nginx found: apt-get install nginx-light, or brew install nginx")
+        pytest.skip(MISSING)
     configuration = folder / "nginx.conf"
     configuration.write_text(_CONFIGURATION.format(folder=folder, port=port), encoding="utf-8")
     sock = folder / "nginx.sock"

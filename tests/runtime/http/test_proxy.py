@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import pathlib
 import socket
 import tempfile
@@ -71,3 +72,21 @@ def test_handlers_hear_of_clients_that_leave_nginx(sock: str, client: httpx.Clie
         )
         until(lambda: asked("running") == 1)
     until(lambda: asked("cancelled") == before + 1)
+
+
+def test_what_nginx_compresses(client: httpx.Client) -> None:
+    text = "AAAA" * 1000
+    answer = client.post("/echo", json={"data": text})  # httpx takes gzip: it is compressed once
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.json() == {"result": text}
+    packed = gzip.compress(b'{"num1": 200, "num2": 100}')
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    assert client.post("/divide", content=packed, headers=headers).json() == {"result": 2.0}
+    assert client.post("/divide", json={"num1": 1}, headers={"accept-encoding": "identity"}).json() == {
+        "result": 1.0
+    }
+
+
+def test_the_page_behind_a_prefix(client: httpx.Client) -> None:
+    assert "<title>rpcgen</title>" in client.get("/").text
+    assert client.get("/openapi.json").json()["paths"].keys() >= {"/divide", "/safe"}
