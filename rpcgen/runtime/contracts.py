@@ -88,6 +88,10 @@ class Contracts:
             self._own[interface] = _fingerprint(interface)
         return len(self._own)
 
+    def forget(self) -> None:
+        """In a forked child: leaves to the parent what its threads may be asking for just now."""
+        self._known = {}
+
     def of(self, fingerprint: str) -> Contract | None:
         """Gives what is known of a server's version; None: there is nothing to be compared."""
         own = set(self._own.values())

@@ -353,6 +353,8 @@ class Distribution(abc.ABC):
     def _begin_anew(self) -> None:
         """In a forked child: leaves what was there to the parent. Nothing is closed before the first use."""
         self._inherited += self._services.values()
+        if self._contracts is not None:
+            self._contracts.forget()
         self._start()
         if self._is_own:
             self._registry = None

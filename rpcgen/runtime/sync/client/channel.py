@@ -389,6 +389,7 @@ class Channel(Closing):
     def _leave_to_parent(self) -> None:
         """In a forked child: closes this process's copies of what the parent goes on using."""
         inherited = self._open
+        self.versions.contracts.forget()
         self._start()
         for connection in inherited:
             connection.abandon()
