@@ -31,6 +31,7 @@ NAMES = [
         "distributed",
         "concurrent",
         "threads",
+        "http",
         "cost",
         "slow_senders",
         "registry",
@@ -39,7 +40,7 @@ NAMES = [
     )
     if (HERE / f"{name}.py").is_file()
 ]
-PEERS = ("thriftpy2", "grpcio", "pycapnp", "uvloop", "msgspec")
+PEERS = ("thriftpy2", "grpcio", "pycapnp", "connect-python", "fastapi", "uvicorn", "uvloop", "msgspec")
 OUTPUT = HERE.parent / "build" / "benchmarks.json"
 
 

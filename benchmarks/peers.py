@@ -185,6 +185,9 @@ PEERS: typing.Final = {
     "pycapnp": ("capnp", ("pycapnp",)),
     "grpcio": ("grpc_tools", ("grpcio", "grpcio-tools")),
     "uvloop": ("uvloop", ("uvloop",)),
+    "uvicorn": ("uvicorn", ("uvicorn", "httptools")),
+    "fastapi": ("fastapi", ("fastapi",)),
+    "connect-python": ("connectrpc", ("connect-python", "protobuf")),
 }
 """Peer → a module that tells whether it is installed, and the distributions that it needs."""
 

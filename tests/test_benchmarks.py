@@ -55,7 +55,7 @@ def test_an_interface_has_the_methods_asked_for(shape: Shape) -> None:
     "name",
     [
         *("compiler", "importing", "cold_start", "session", "calls", "distributed"),
-        *("concurrent", "threads", "cost", "registry"),
+        *("concurrent", "threads", "http", "cost", "registry"),
         pytest.param("zookeeper", marks=pytest.mark.xdist_group("zookeeper")),
         pytest.param("tasks", marks=pytest.mark.xdist_group("zookeeper")),
     ],
