@@ -203,9 +203,11 @@ def _joined(before: _Gap, gap: _Gap) -> _Gap:
     to belong to the next one: it becomes the plain comment that it is.
     """
     unbound = list(before.comments)
+    is_block = False  # its further lines go the way of the first
     for comment in gap.comments:
-        if comment.breaks:
+        if comment.breaks > is_block or (comment.breaks and not comment.is_doc):
             break
+        is_block = comment.is_doc
         unbound.append(comment)
         if "\n" in comment.text:
             break

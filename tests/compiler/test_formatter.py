@@ -105,6 +105,10 @@ CASES = {
         "struct A { 1: int a\n/// stray\n; 2: int b }",
         "struct A {\n    1: int a\n    // stray\n    2: int b\n}\n",
     ),
+    "nor may its further lines": (
+        "struct A { 1: int a; /// stray\n/// too\n2: int b }",
+        "struct A {\n    1: int a  // stray\n    // too\n    2: int b\n}\n",
+    ),
     "one that says nothing still stands before one that would": (
         "struct A { 1: int a;\n///\n@acme.x /* b\n*/ /// kept\n2: int b }",
         "struct A {\n    1: int a\n    ///\n    @acme.x  /* b\n*/ /// kept\n    2: int b\n}\n",
