@@ -112,13 +112,20 @@ class Exchange:
         self.stuck_since: float | None = None
         self.ready = 0
 
-    async def reply(self, call: Call, receive: Receive, watch: Watch) -> bytes:
+    async def reply(
+        self,
+        call: Call,
+        receive: Receive,
+        watch: Watch,
+        running: collections.abc.Awaitable[None] | None = None,
+    ) -> bytes:
         """Waits for the reply; the handler is told if the client leaves, or the server gives the request up.
 
         Args:
-            call: That was begun with this as its connection.
+            call: That was taken in with this as its connection.
             receive: ASGI's, the body read.
             watch: Tells when it is time to ask whether the client is there.
+            running: Runs it; None: it runs elsewhere.
 
         Raises:
             Gone: The client has left.
@@ -126,6 +133,8 @@ class Exchange:
         self._call, self._receive = call, receive
         watch.begin(self)
         try:
+            if running is not None:
+                await running
             return await self._reply
         except asyncio.CancelledError:
             call.wants_reply = False
@@ -233,6 +242,9 @@ class Engine:
             self._runner.await_result(call, result)
         else:
             self._runner.take(call, args)
+            # When its time is up the client hears so, whatever the handler does: that takes a task of its own.
+            if method.how is How.TASK and context.deadline is None and not method.is_oneway:
+                return await exchange.reply(call, receive, self._calls, self._runner.run_here(call))
             self._runner.begin(call)
         return method.receipt() if method.is_oneway else await exchange.reply(call, receive, self._calls)
 

@@ -248,6 +248,29 @@ class Runner:
         else:
             self._workers.hand(call)
 
+    async def run_here(self, call: Call) -> None:
+        """Runs a call that was taken in, of a coroutine function, in the task that asks: that saves one.
+
+        The task is cancelled when the call is. What the call comes to is told as always.
+
+        Raises:
+            asyncio.CancelledError: Others have cancelled the task.
+        """
+        task = call.task = asyncio.current_task()
+        assert task is not None
+        tokens = current_call.set(call.context), current_deadline.set(call.context.deadline)
+        try:
+            await self._run(call, None)
+        finally:
+            call.task = None
+            current_call.reset(tokens[0])
+            current_deadline.reset(tokens[1])
+        if task.cancelling():
+            if not call.context.cancelled:
+                raise asyncio.CancelledError
+            while task.uncancel():
+                pass
+
     def await_result(self, call: Call, result: collections.abc.Awaitable[object]) -> None:
         """Goes on with a plain function that has given an awaitable."""
         self._count(call)
@@ -292,7 +315,8 @@ class Runner:
         self._end(call, reply)
 
     def _cancelled(self, call: Call, error: asyncio.CancelledError) -> bytes:
-        if call.context.cancelled:
+        task = asyncio.current_task()
+        if call.context.cancelled or (task is not None and task.cancelling()):
             return encode_fault(FaultCode.CANCELLED, "the call was cancelled")
         return call.method.replies.failed(error)  # by the handler itself, or by what it awaited
 
