@@ -2,8 +2,8 @@
 
 ``main`` finds the command, runs it, and turns whatever goes wrong into one line and an exit
 status: 0 clean, 1 the input has errors or ``--check`` found a difference (for a registry: faults,
-or nothing to list), 2 wrong usage, configuration, a registry that cannot be reached, or an internal
-error, 130 ended by Ctrl-C.
+or nothing to list; for a call: a declared exception), 2 wrong usage, configuration, a registry that
+cannot be reached, or an internal error, from 64 on a call that failed, 130 ended by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ COMMANDS = (
     "lint",
     "breaking",
     "serve",
+    "call",
+    "describe",
     "registry",
     "ls",
     "doctor",
@@ -47,6 +49,8 @@ Commands:
   lint      find what compiles, and yet most likely is a mistake
   breaking  say whom a new version of an interface breaks
   serve     serve your handlers: to clients of rpcgen, over HTTP, or both
+  call      call a method of a server, and show the result as JSON
+  describe  show the interface of a server that runs
   registry  run the registry for one machine
   ls        list the servers in a registry, and show how that changes
   doctor    find what is wrong with a registry and the servers in it
@@ -97,7 +101,7 @@ def main(words: typing.Sequence[str] | None = None) -> int:
     except CommandError as error:
         _explain(words, console)
         console.log(f"{name}: {error.lines()}")
-        return UNUSABLE
+        return error.status
     except Exception as error:
         _explain(words, console)
         console.log(f"{name}: {_internal(error)}")

@@ -6,17 +6,19 @@ import typing
 
 
 class CommandError(Exception):
-    """Wrong usage, a faulty configuration, or a file system that refuses: exit status 2.
+    """Wrong usage, a faulty configuration, or a file system that refuses: exit status 2 by default.
 
     Args:
         problem: What is wrong and where, on one line, lower case, without a full stop.
         help: What to do about it, where one answer exists.
+        status: The command's exit status.
     """
 
-    def __init__(self, problem: str, *, help: str = "") -> None:
+    def __init__(self, problem: str, *, help: str = "", status: int = 2) -> None:
         super().__init__(problem)
         self.problem = problem
         self.help = help
+        self.status = status
 
     def lines(self) -> str:
         """Gives it as it is shown, without the name of the command."""

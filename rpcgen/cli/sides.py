@@ -17,9 +17,14 @@ from rpcgen.cli.registries import open_named, printable, read
 from rpcgen.compiler.changes.sides import GIT, SideError, read_side, read_texts
 
 if typing.TYPE_CHECKING:
-    from rpcgen.compiler.changes.contracts import Contract
+    import types
 
-SERVERS: typing.Final = ("tcp://", "unix://")
+    from rpcgen.compiler.changes.contracts import Contract
+    from rpcgen.runtime.stubs import MessageProtocol
+
+    Protocol: typing.TypeAlias = type[MessageProtocol[typing.Any]]
+
+SERVERS: typing.Final = ("tcp://", "unix://", "http://", "https://")
 REGISTRIES: typing.Final = ("zk://", "registry://", "static://")
 TASKS: typing.Final = "tasks+"
 
@@ -43,13 +48,13 @@ def sides(name: str, include_dirs: tuple[str, ...], timeout: float) -> list[Side
         CommandError: Somebody cannot be reached, or answers what is no interface.
     """
     if name.startswith(SERVERS):
-        return [Side((name,), _live(name, describe(name, timeout), is_partial=False))]
+        return [Side((name,), live(name, describe(name, timeout), is_partial=False))]
     if name.startswith(REGISTRIES):
         return _of_registry(name, timeout)
     if "://" in name and not name.startswith(GIT):
         raise CommandError(
             f"{printable(name)} is nothing that can be compared",
-            help="name a file, a folder, git:REV:PATH, tcp://…, unix://…, zk://…, registry://… or static://…",
+            help="name a file, a folder, git:REV:PATH, tcp://…, unix://…, http://…, zk://…, registry://… or static://…",
         )
     return [Side((name,), read_side(name, include_dirs))]
 
@@ -84,7 +89,7 @@ def _of_registry(url: str, timeout: float) -> list[Side]:
     texts: dict[str, list[str]] = {}
     for address, text in zip(addresses, _describe_all(addresses, timeout), strict=True):
         texts.setdefault(text, []).append(address)
-    return [Side(tuple(names), _live(names[0], text, is_partial=True)) for text, names in texts.items()]
+    return [Side(tuple(names), live(names[0], text, is_partial=True)) for text, names in texts.items()]
 
 
 def _describe_all(addresses: list[str], timeout: float) -> list[str]:
@@ -94,7 +99,7 @@ def _describe_all(addresses: list[str], timeout: float) -> list[str]:
         return list(pool.map(lambda address: describe(address, timeout), addresses))
 
 
-def _live(address: str, text: str, *, is_partial: bool) -> Contract:
+def live(address: str, text: str, *, is_partial: bool) -> Contract:
     """Gives the version that a server has, of what `rpc.describe` said."""
     try:
         contract = read_texts(files(address, text))
@@ -166,12 +171,30 @@ def _judge(task: str, call: bytes, codecs: dict[str, typing.Any]) -> Broken | No
 
 def _codecs(contract: Contract) -> dict[str, typing.Any]:
     """Gives what reads the calls of every method, by its wire name."""
+    return {
+        name: protocol.codec() for module in modules(contract) for name, protocol in methods(module).items()
+    }
+
+
+def modules(contract: Contract) -> list[types.ModuleType]:
+    """Gives what a version's files compile to.
+
+    Raises:
+        CommandError: Names would collide in Python.
+    """
+    from rpcgen.codegen import GenerateError
     from rpcgen.loading import module_of
+
+    try:
+        return [module_of(root) for root in contract.roots]
+    except GenerateError as error:
+        first = error.report.diagnostics[0]
+        raise CommandError(f"the interface has no form in Python: {printable(first.message)}") from error
+
+
+def methods(module: types.ModuleType) -> dict[str, Protocol]:
+    """Gives the methods of a compiled file by their wire names."""
     from rpcgen.runtime.stubs import MessageProtocol
 
-    return {
-        value.name: value.codec()
-        for root in contract.roots
-        for value in vars(module_of(root)).values()
-        if isinstance(value, MessageProtocol)
-    }
+    found = [value for value in vars(module).values() if isinstance(value, MessageProtocol)]
+    return {value.name: typing.cast("Protocol", value) for value in found}

@@ -34,7 +34,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["c"], {"compile", "check", "completion"}),
+        (["c"], {"call", "compile", "check", "completion"}),
         (["compile", "--er"], {"--error-format"}),
         (["compile", "--error-format", ""], {"text", "json", "github"}),
         (["compile", "--error-format", "j"], {"json"}),

@@ -51,9 +51,12 @@ _ELSEWHERE: typing.Final = {
     400: "is it a server of HTTP, and one of rpcgen?",
     404: "is the application mounted at this path?",
     405: "is the application mounted at this path?",
-    415: "is it an application of rpcgen?",
+    415: "is the application mounted at this path?",
 }
 """Status → what to look at, where it is not the application that answers."""
+
+_ELSEWHERE_ALONE = (404, 405, 415)
+"""An application never answers these to a plain message."""
 
 
 class Answer:
@@ -130,7 +133,8 @@ class Answer:
 
     def _meant(self) -> CallError:
         """Gives what a response means that is no reply."""
-        if self._kind == b"application/problem+json":
+        # What is not there, or takes no plain messages, is another path than that of an application.
+        if self._kind == b"application/problem+json" and self._status not in _ELSEWHERE_ALONE:
             with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
                 error = json.loads(b"".join(self._pieces))["error"]
                 return told(RemoteFault(FaultCode[error["type"]], str(error["message"])))

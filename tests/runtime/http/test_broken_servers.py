@@ -77,7 +77,7 @@ CASES: dict[str, tuple[bytes, type[rpc.CallError], str]] = {
     "no binary": (
         response(HTML, "415 Unsupported Media Type"),
         rpc.ProtocolError,
-        "an application of rpcgen",
+        "mounted at this path",
     ),
     "teapot": (response(HTML, "418 I'm a Teapot"), rpc.ProtocolError, "the server answered 418"),
     "too many": (response(HTML, "429 Too Many Requests"), rpc.RemoteFault, "RESOURCE_EXHAUSTED"),

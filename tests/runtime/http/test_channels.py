@@ -368,6 +368,14 @@ def test_no_server(client: Client) -> None:
         call(services.DivideProtocol, 1, 2, timeout=PATIENCE)
 
 
+def test_another_path_than_the_application_s(client: Client, served: Served) -> None:
+    with (
+        client(f"{served.url}/nowhere") as call,
+        pytest.raises(rpc.ProtocolError, match="mounted at this path"),
+    ):
+        call(services.DivideProtocol, 1, 2)
+
+
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
