@@ -17,7 +17,7 @@ BIN := .venv/bin/python
 TEST := HYPOTHESIS_PROFILE=$(PROFILE) $(BIN) -m pytest -n $(WORKERS) --dist loadgroup
 COVERED := rpcgen/compiler rpcgen/runtime/wire
 
-.PHONY: help programs fuzz sanitize hammer setup demo demo-zk demo-tasks test suite zookeeper check soak soak-tasks soak-evolution coverage bench peers generate format lock dist clean
+.PHONY: help programs fuzz sanitize hammer setup demo demo-zk demo-tasks test suite zookeeper check soak soak-tasks soak-evolution coverage bench bench-full peers generate format lock dist clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,8 +97,12 @@ hammer: setup ## send 1,000,000 corrupted messages and 200,000 round trips throu
 coverage: setup programs ## the suite, with every line that no test reaches
 	$(TEST) --cov --cov-report=term-missing --cov-report=html:build/coverage
 
-bench: setup ## measure: compiler, import, cold start, codec, calls
+bench: setup ## measure all beside floors and peers, in 10 minutes (make peers and zookeeper first)
 	@$(BIN) -m benchmarks
+
+bench-full: setup peers zookeeper ## the same with all rounds, and write docs/benchmarks/report.md of it
+	@$(BIN) -m benchmarks --full
+	@$(BIN) -m benchmarks report
 
 peers: setup ## install the peers that the benchmarks compare with
 	@$(PYTHON) scripts/setup_environment.py peers

@@ -1,21 +1,24 @@
-"""Runs the benchmarks: ``python -m benchmarks [NAME…] [--quick] [--output FILE]``."""
+"""Runs the benchmarks: ``python -m benchmarks [NAME…] [--quick | --full] [--output FILE]``.
+
+``python -m benchmarks report RESULT.json`` writes a report of what one of them has measured.
+"""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import importlib
-import importlib.metadata
 import json
+import math
 import os
 import pathlib
-import platform
 import sys
 import time
+import traceback
 import typing
 
-import rpcgen
-from benchmarks.figures import Figure, table
+from benchmarks import machine
+from benchmarks.figures import Figure, table, within
 
 HERE = pathlib.Path(__file__).resolve().parent
 NAMES = [
@@ -25,14 +28,17 @@ NAMES = [
         "importing",
         "cold_start",
         "codec",
+        "codec_python",
         "session",
         "calls",
         "servers",
         "distributed",
         "concurrent",
         "threads",
+        "bulk",
         "http",
         "cost",
+        "thousand",
         "slow_senders",
         "registry",
         "zookeeper",
@@ -40,29 +46,43 @@ NAMES = [
     )
     if (HERE / f"{name}.py").is_file()
 ]
-PEERS = ("thriftpy2", "grpcio", "pycapnp", "connect-python", "fastapi", "uvicorn", "uvloop", "msgspec")
 OUTPUT = HERE.parent / "build" / "benchmarks.json"
+REPORTS = HERE.parent / "docs" / "benchmarks"
+
+SECONDS = 6.0
+"""After so long, contestants are measured no further than three times, unless all is asked for."""
+
+LONG = ("slow_senders", "registry", "zookeeper", "tasks")
+"""Those whose whole measurement takes minutes: a small one is made of them, unless all is asked for."""
 
 
 def main(arguments: typing.Sequence[str] | None = None) -> int:
-    """Prints the table and writes the file. The status is 0 whatever the figures are."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure rpcgen.")
+    """Prints the table and writes the file. The status is 0 whatever the figures are, 1 if a benchmark broke."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["report"]:
+        return _report(given[1:])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure rpcgen.",
+        epilog="python -m benchmarks report RESULT.json writes a report of it.",
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all by default")
-    parser.add_argument("--quick", action="store_true", help="few and small rounds: does it run?")
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--quick", action="store_true", help="few and small rounds: does it run?")
+    extent.add_argument("--full", action="store_true", help="all rounds, however long they take")
     parser.add_argument("--output", type=pathlib.Path, default=OUTPUT, help="the JSON file to write")
-    chosen = parser.parse_args(arguments)
+    chosen = parser.parse_args(given)
     unknown = set(chosen.names) - set(NAMES)
     if unknown:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
 
-    figures: list[Figure] = []
-    for name in chosen.names or NAMES:
-        start = time.monotonic()
-        print(f"measuring {name} …", end="", file=sys.stderr, flush=True)
-        figures += importlib.import_module(f"benchmarks.{name}").run(chosen.quick)
-        print(f" {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+    around = machine.describe() | {"load at the beginning": machine.load()}
+    begin = time.monotonic()
+    figures, broken = _measure(chosen.names or NAMES, quick=chosen.quick, full=chosen.full)
+    around["load at the end"] = machine.load()
+    around["measured for"] = f"{time.monotonic() - begin:.0f} s"
+    around["extent"] = "quick" if chosen.quick else "full" if chosen.full else "normal"
 
-    around = machine()
     chosen.output.parent.mkdir(parents=True, exist_ok=True)
     rows = [dataclasses.asdict(figure) | {"met": figure.met} for figure in figures]
     chosen.output.write_text(
@@ -73,35 +93,41 @@ def main(arguments: typing.Sequence[str] | None = None) -> int:
     missed = sum(figure.met is False for figure in figures)
     judged = sum(figure.met is not None for figure in figures)
     print(f"\n{judged - missed} of {judged} goals met; all figures in {os.path.relpath(chosen.output)}")
+    return int(broken)
+
+
+def _measure(names: typing.Iterable[str], *, quick: bool, full: bool) -> tuple[list[Figure], bool]:
+    """Runs one after the other; one that breaks takes none of the others' figures with it."""
+    figures: list[Figure] = []
+    broken = False
+    for name in names:
+        start = time.monotonic()
+        print(f"measuring {name} …", end="", file=sys.stderr, flush=True)
+        run = importlib.import_module(f"benchmarks.{name}").run
+        try:
+            with within(math.inf if full else SECONDS):
+                figures.extend(run(quick or (name in LONG and not full)))
+        except Exception as error:
+            traceback.print_exc()
+            broken = True
+            figures.append(Figure(name, "broken", None, "", note=f"{type(error).__name__}: {error}"[:200]))
+        print(f" {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+    return figures, broken
+
+
+def _report(arguments: typing.Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks report", description="Write a report.")
+    parser.add_argument("result", type=pathlib.Path, nargs="?", default=OUTPUT, help="what was measured")
+    parser.add_argument("--to", type=pathlib.Path, default=REPORTS, metavar="FOLDER", help="where it goes")
+    chosen = parser.parse_args(arguments)
+    from benchmarks import report
+
+    try:
+        written = report.write(chosen.result, chosen.to)
+    except (OSError, report.Unreadable) as error:
+        parser.error(str(error))
+    print(f"{os.path.relpath(written[0])} and {len(written) - 1} plots")
     return 0
-
-
-def machine() -> dict[str, str]:
-    """Says what was measured, and on what."""
-    return {
-        "rpcgen": rpcgen.__version__,
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "processor": f"{_processor()}, {len(os.sched_getaffinity(0))} cores",
-        "peers": ", ".join(f"{name} {_version(name)}" for name in PEERS),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
-    )
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 if __name__ == "__main__":

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
+import math
 import statistics
+import time
 import typing
+
+FEWEST = 3
+"""Rounds that are measured however long they take: fewer have no median to speak of."""
+
+_seconds: contextvars.ContextVar[float] = contextvars.ContextVar("_seconds", default=math.inf)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,6 +70,16 @@ def from_rounds(
     )
 
 
+@contextlib.contextmanager
+def within(seconds: float) -> typing.Iterator[None]:
+    """Has each ``alternate`` inside end after so many seconds, once it has three rounds."""
+    token = _seconds.set(seconds)
+    try:
+        yield
+    finally:
+        _seconds.reset(token)
+
+
 def alternate(
     contestants: typing.Mapping[str, typing.Callable[[], float]],
     rounds: int,
@@ -68,14 +87,22 @@ def alternate(
 ) -> dict[str, list[float]]:
     """Measures each contestant once a round, in turn, so that drift of the machine hits all alike.
 
-    Those named in ``long`` take part in the first three rounds alone.
+    Those named in ``long`` take part in the first three rounds alone; all do when time is up (see ``within``).
     """
     measured: dict[str, list[float]] = {name: [] for name in contestants}
+    end = time.monotonic() + _seconds.get()
     for number in range(rounds):
+        if number >= FEWEST and time.monotonic() > end:
+            break
         for name, measure in contestants.items():
-            if number < 3 or name not in long:
+            if number < FEWEST or name not in long:
                 measured[name].append(measure())
     return measured
+
+
+def ratios(one: typing.Sequence[float], other: typing.Sequence[float]) -> list[float]:
+    """Gives how many times the other the one is, round by round."""
+    return [above / below for above, below in zip(one, other, strict=True)]
 
 
 def table(figures: typing.Sequence[Figure]) -> str:
@@ -83,9 +110,9 @@ def table(figures: typing.Sequence[Figure]) -> str:
     rows = [
         (
             figure.name,
-            "–" if figure.value is None else f"{_short(figure.value)} {figure.unit}",
-            _spread(figure),
-            _goal(figure),
+            "–" if figure.value is None else f"{short(figure.value)} {figure.unit}",
+            spread(figure),
+            goal(figure),
             {True: "met", False: "MISSED", None: ""}[figure.met],
             figure.note,
         )
@@ -111,22 +138,24 @@ def _line(cells: typing.Sequence[str], widths: typing.Sequence[int]) -> str:
     ).rstrip()
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Three significant digits, without an exponent."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 
 
-def _spread(figure: Figure) -> str:
+def spread(figure: Figure) -> str:
+    """Gives the smallest and the largest of the rounds, to read."""
     if figure.low is None or figure.high is None:
         return ""
-    return f"{_short(figure.low)}–{_short(figure.high)}"
+    return f"{short(figure.low)}–{short(figure.high)}"
 
 
-def _goal(figure: Figure) -> str:
+def goal(figure: Figure) -> str:
+    """Gives the goal, to read."""
     if figure.at_most is not None:
-        return f"≤ {_short(figure.at_most)}"
+        return f"≤ {short(figure.at_most)}"
     if figure.at_least is not None:
-        return f"≥ {_short(figure.at_least)}"
+        return f"≥ {short(figure.at_least)}"
     return ""

@@ -191,6 +191,9 @@ PEERS: typing.Final = {
 }
 """Peer → a module that tells whether it is installed, and the distributions that it needs."""
 
+NAMES: typing.Final = ("msgspec", "protobuf", *(name for name in PEERS if name != "uvloop"))
+"""What tells a figure of a peer by its name; under uvloop it may as well be ours."""
+
 
 def installed(*peers: str) -> list[str]:
     """Gives those of the peers that can be measured here."""
