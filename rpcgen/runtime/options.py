@@ -176,7 +176,7 @@ def with_options(stub: _Stub, **options: typing.Unpack[CallOptions]) -> _Stub:
             so many times; False: once; True or None: as often as the channel's ``tries``
             say. A channel to one server tries once anyway.
         metadata: That goes with each call, by name, for the server's ``rpc.context()``; texts are
-            sent as UTF-8. None: nothing. Only framed connections carry it.
+            sent as UTF-8. None: nothing. Framed connections carry it, and HTTP.
 
     Raises:
         ValueError: The timeout is not above 0, or fewer than one try is allowed.
