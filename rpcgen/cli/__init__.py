@@ -24,6 +24,7 @@ COMMANDS = (
     "fmt",
     "lint",
     "breaking",
+    "explain",
     "serve",
     "call",
     "describe",
@@ -48,6 +49,7 @@ Commands:
   fmt       write interface files in their one form, comments kept
   lint      find what compiles, and yet most likely is a mistake
   breaking  say whom a new version of an interface breaks
+  explain   say what each byte of a message, or of a captured stream, is
   serve     serve your handlers: to clients of rpcgen, over HTTP, or both
   call      call a method of a server, and show the result as JSON
   describe  show the interface of a server that runs

@@ -1,0 +1,100 @@
+"""``rpcgen explain``: what each byte of a message, or of a captured stream, is."""
+
+from __future__ import annotations
+
+import typing
+
+from rpcgen.cli.arguments import COMMON, Parser
+from rpcgen.cli.console import Console
+from rpcgen.cli.errors import CommandError
+from rpcgen.cli.interface import OPTIONS, SAID, Opened, add_options, opened
+from rpcgen.cli.messages import read_input
+
+if typing.TYPE_CHECKING:
+    from rpcgen.runtime.wire.capture import Capture
+
+HELP = f"""\
+Explains each byte of a message, or of a captured stream: field, type, value and line of the interface.
+
+Usage: rpcgen explain [OPTIONS] INPUT --idl FILE [METHOD]
+
+{SAID}
+It is a plain call or several, or plain replies, or what one end of a framed connection sent; which of
+these, its beginning tells. What is broken is explained up to the fault, which is named.
+
+METHOD is what replies are for, which they do not say themselves; not needed where the interface has
+but one, nor with --calls.
+
+Options:
+{OPTIONS}
+  --reply                     it is plain replies, whatever it looks like
+  --calls INPUT               what the other end sent: which methods these are replies to
+  --full                      show long values and their bytes whole
+{COMMON}
+
+Examples:
+  rpcgen explain '00000006 646976696465 00000005 01 000000c8' --idl service.idl
+  rpcgen explain 0140000000 --idl service.idl divide
+  rpcgen explain server.bin --calls client.bin --idl shop.idl | less
+
+Exit status: 0 explained, 1 the bytes or the interface are faulty, 2 wrong usage.
+"""
+
+
+def parser() -> Parser:
+    """Makes the parser of the command's options."""
+    found = Parser("explain")
+    found.add_argument("words", nargs="*", metavar="INPUT METHOD")
+    add_options(found)
+    found.add_argument("--reply", action="store_true")
+    found.add_argument("--calls", metavar="INPUT")
+    found.add_argument("--full", action="store_true")
+    return found
+
+
+def run(words: typing.Sequence[str]) -> int:
+    """Runs the command; gives its exit status."""
+    arguments = parser().read(words)
+    console = Console(arguments.color)
+    data, method = given(arguments.words, "rpcgen explain 0140000000 --idl service.idl divide")
+    interface = opened(arguments, console)
+    if interface is None:
+        return 1
+    capture = captured(data, interface, method, reply=arguments.reply, calls=arguments.calls)
+
+    from rpcgen.cli.listing import listing
+
+    console.find(listing(data, capture, interface.lines, full=arguments.full, color=console.color))
+    return 1 if capture.faults else 0
+
+
+def given(words: typing.Sequence[str], example: str) -> tuple[bytes, str | None]:
+    """Reads INPUT, and METHOD if there is one."""
+    if not words:
+        raise CommandError("INPUT is missing", help=f"such as {example}")
+    if len(words) > 2:
+        raise CommandError(f"there is no place for {words[2]!r}", help="put hexadecimal digits into quotes")
+    return read_input(words[0]), words[1] if len(words) == 2 else None
+
+
+def captured(
+    data: bytes, interface: Opened, method: str | None, *, reply: bool, calls: str | None
+) -> Capture:
+    """Reads a capture.
+
+    Raises:
+        CommandError: There is no such method, or replies could be for any.
+    """
+    from rpcgen.runtime.wire.capture import Unknown, read
+
+    if method is not None:
+        interface.method(method)
+    answered = None if calls is None else read(read_input(calls), interface.methods).calls
+    try:
+        return read(data, interface.methods, kind="replies" if reply else None, method=method, calls=answered)
+    except Unknown:
+        names = [name for name in interface.methods if not name.startswith("rpc.")]
+        raise CommandError(
+            "it is a reply, and a reply does not say which method it is for",
+            help=f"name the METHOD: one of {', '.join(names[:20])}{', …' if len(names) > 20 else ''}",
+        ) from None

@@ -1,0 +1,123 @@
+"""An interface file opened by what works on messages: its methods, and the lines that declare what is in them."""
+
+from __future__ import annotations
+
+import argparse
+import typing
+
+from rpcgen.cli.errors import CommandError, did_you_mean
+from rpcgen.cli.registries import printable
+
+if typing.TYPE_CHECKING:
+    import types
+
+    from rpcgen.cli.arguments import Parser
+    from rpcgen.cli.console import Console
+    from rpcgen.compiler import model
+    from rpcgen.compiler.source import Span
+    from rpcgen.runtime.wire.codec import ReferenceCodec
+    from rpcgen.runtime.wire.dissect import Place
+
+OPTIONS = """\
+  --idl FILE                  the interface: a file, a folder, or git:REV:PATH
+  -I, --include DIR           look for included files here too; may be repeated"""
+
+SAID = """\
+INPUT is hexadecimal digits (spaces and colons between them do not matter), a file of such digits or of
+the bytes themselves, or - for standard input, which may be either."""
+
+
+def add_options(parser: Parser) -> None:
+    """Adds the options that ``opened`` reads."""
+    parser.add_argument("--idl", metavar="FILE")
+    parser.add_argument("-I", "--include", action="append", default=[], metavar="DIR")
+
+
+class Opened(typing.NamedTuple):
+    """An interface.
+
+    Args:
+        methods: By wire name, ``rpc.describe`` and ``rpc.health`` among them.
+        lines: Where things are declared.
+    """
+
+    methods: dict[str, ReferenceCodec]
+    lines: dict[Place, Span]
+
+    def method(self, name: str) -> ReferenceCodec:
+        """Gives the method of a name.
+
+        Raises:
+            CommandError: There is none.
+        """
+        if name in self.methods:
+            return self.methods[name]
+        own = [each for each in self.methods if not each.startswith("rpc.")]
+        ends = [each for each in own if each.rpartition(".")[2] == name]
+        meant = f"did you mean {' or '.join(ends)}?" if ends else did_you_mean(name, own)
+        there = f"there are: {', '.join(own[:20])}{', …' if len(own) > 20 else ''}" if own else ""
+        raise CommandError(f"there is no method {printable(name)!r}", help=meant or there)
+
+
+def opened(arguments: argparse.Namespace, console: Console) -> Opened | None:
+    """Opens the interface; None: it has errors, which have been shown.
+
+    Raises:
+        CommandError: None is named, or it cannot be read.
+    """
+    if not arguments.idl:
+        raise CommandError("--idl is missing", help="name the interface's file: --idl service.idl")
+
+    from rpcgen.cli.findings import render
+    from rpcgen.compiler.changes.sides import SideError, read_side
+    from rpcgen.loading import module_of
+    from rpcgen.runtime.dispatch import Describe, Health
+    from rpcgen.runtime.stubs import MessageProtocol
+
+    try:
+        contract = read_side(arguments.idl, arguments.include)
+    except SideError as error:
+        if error.report is None:
+            raise CommandError(error.problem) from error
+        render(error.report, console, "text")
+        return None
+    methods: dict[str, ReferenceCodec] = {}
+    lines: dict[Place, Span] = {}
+    for root in contract.roots:
+        module = module_of(root)
+        _note(root, module, lines, set())
+        for value in vars(module).values():
+            if isinstance(value, MessageProtocol):
+                methods[value.name] = value.codec()
+    methods |= {each.name: each.codec() for each in (Describe, Health)}
+    return Opened(methods, lines)
+
+
+def _note(
+    interface: model.Module, module: types.ModuleType, lines: dict[Place, Span], known: set[str]
+) -> None:
+    """Notes where a file, and those that it includes, declare things."""
+    if interface.path in known:
+        return
+    known.add(interface.path)
+
+    from rpcgen.compiler import model
+    from rpcgen.runtime.wire.dissect import Place
+    from rpcgen.runtime.wire.json_values import idl_name
+
+    for include in interface.includes:
+        _note(include.module, vars(module)[include.module.name], lines, known)
+    own = (each for each in vars(module).values() if isinstance(each, type))
+    classes = {idl_name(each): each for each in own if each.__module__ == module.__name__}
+    for declared in interface.declarations:
+        if isinstance(declared, model.Service):
+            inherited = [method for _, method in declared.inherited]
+            for method in (*inherited, *declared.methods):
+                name = f"{declared.name}.{method.name}" if declared.name else method.name
+                lines[Place(name)] = method.span
+                lines.update({Place(name, each.tag): each.span for each in method.params})
+        elif not isinstance(declared, model.Const | model.Typedef):
+            cls = classes[declared.name]
+            lines[Place(cls)] = declared.span
+            items = getattr(declared, "fields", None) or getattr(declared, "members", None) or ()
+            lines.update({Place(cls, each.tag): each.span for each in items if isinstance(each, model.Field)})
