@@ -7,11 +7,12 @@ time is found by a look at all that waits, several times a second: a timer for e
 from __future__ import annotations
 
 import asyncio
+import functools
 import typing
 from time import monotonic
 
 from rpcgen.runtime.aio.server.dispatch import How
-from rpcgen.runtime.aio.server.running import Call, Runner, called
+from rpcgen.runtime.aio.server.running import Call, Runner, begun, called
 from rpcgen.runtime.errors import FaultCode
 from rpcgen.runtime.http.messages import Gone
 from rpcgen.runtime.wire.plain import encode_fault
@@ -19,7 +20,7 @@ from rpcgen.runtime.wire.plain import encode_fault
 if typing.TYPE_CHECKING:
     import collections.abc
 
-    from rpcgen.runtime.aio.server.dispatch import AsyncDispatcher, Method
+    from rpcgen.runtime.aio.server.dispatch import AsyncDispatcher, Method, Reply
     from rpcgen.runtime.contexts import Context
     from rpcgen.runtime.http.messages import Receive
 
@@ -229,23 +230,26 @@ class Engine:
         """
         if context.deadline is not None and context.deadline <= monotonic():
             return TOO_LATE
-        result = None
+        # When its time is up the client hears so, whatever the handler does: that takes a task of its own.
+        is_here = method.how is How.TASK and context.deadline is None and not method.is_oneway
+        result: Reply | None = None
+        if method.how is not How.INLINE and self._runner.is_full:
+            return BUSY
         if method.how is How.INLINE:
             result = called(context, method.call, args)
-            if isinstance(result, bytes):
-                return method.receipt() if method.is_oneway else result
-        elif self._runner.is_full:
-            return BUSY
+        elif is_here:
+            result = called(context, functools.partial(begun, method), args)
+        if isinstance(result, bytes):
+            return method.receipt() if method.is_oneway else result
         exchange = Exchange(self._loop)
         call = Call(exchange, 0, method, context, not method.is_oneway)
-        if result is not None:
-            self._runner.await_result(call, result)
-        else:
+        if result is None:
             self._runner.take(call, args)
-            # When its time is up the client hears so, whatever the handler does: that takes a task of its own.
-            if method.how is How.TASK and context.deadline is None and not method.is_oneway:
-                return await exchange.reply(call, receive, self._calls, self._runner.run_here(call))
             self._runner.begin(call)
+        elif is_here:
+            return await exchange.reply(call, receive, self._calls, self._runner.run_here(call, result))
+        else:
+            self._runner.await_result(call, result)
         return method.receipt() if method.is_oneway else await exchange.reply(call, receive, self._calls)
 
     async def in_thread(self, function: collections.abc.Callable[..., object], *args: object) -> typing.Any:

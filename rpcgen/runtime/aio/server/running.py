@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import threading
+import types
 import typing
 from time import monotonic
 
@@ -42,6 +43,41 @@ def called(context: Context, function: collections.abc.Callable[[_Given], _Resul
     finally:
         current_call.reset(tokens[0])
         current_deadline.reset(tokens[1])
+
+
+def begun(method: Method, args: collections.abc.Sequence[object]) -> Reply:
+    """Calls a coroutine function as far as it goes without waiting, in the task that asks.
+
+    Returns:
+        The reply; or what that task is to await for the result, before anything else.
+    """
+    coroutine = method.handler(*args)
+    try:
+        waits_for = coroutine.send(None)
+    except StopIteration as end:
+        return method.replies.returned(end.value)
+    except BaseException as error:
+        return method.replies.failed(error)
+    return _rest(coroutine, waits_for)
+
+
+@types.coroutine
+def _rest(
+    coroutine: collections.abc.Coroutine[object, object, object], waits_for: object
+) -> collections.abc.Generator[object, object, object]:
+    try:
+        while True:
+            try:
+                got = yield waits_for
+            except GeneratorExit:
+                coroutine.close()
+                raise
+            except BaseException as error:
+                waits_for = coroutine.throw(error)
+            else:
+                waits_for = coroutine.send(got)
+    except StopIteration as end:
+        return end.value
 
 
 class Answering(typing.Protocol):
@@ -248,8 +284,8 @@ class Runner:
         else:
             self._workers.hand(call)
 
-    async def run_here(self, call: Call) -> None:
-        """Runs a call that was taken in, of a coroutine function, in the task that asks: that saves one.
+    async def run_here(self, call: Call, result: collections.abc.Awaitable[object]) -> None:
+        """Goes on with a coroutine in the task that asks, which has begun it: that saves a task.
 
         The task is cancelled when the call is. What the call comes to is told as always.
 
@@ -258,9 +294,10 @@ class Runner:
         """
         task = call.task = asyncio.current_task()
         assert task is not None
+        self._count(call)
         tokens = current_call.set(call.context), current_deadline.set(call.context.deadline)
         try:
-            await self._run(call, None)
+            await self._run(call, result)
         finally:
             call.task = None
             current_call.reset(tokens[0])
