@@ -110,9 +110,13 @@ def _measure(names: typing.Iterable[str], *, quick: bool, full: bool) -> tuple[l
         except Exception as error:
             traceback.print_exc()
             broken = True
-            figures.append(Figure(name, "broken", None, "", note=f"{type(error).__name__}: {error}"[:200]))
+            told = " ".join(f"{type(error).__name__}: {error}".split())
+            figures.append(Figure(name, "broken", None, "", note=told[:100]))
         print(f" {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
-    return figures, broken
+    first: dict[str, int] = {}
+    for figure in figures:
+        first.setdefault(figure.group, len(first))
+    return sorted(figures, key=lambda figure: first[figure.group]), broken
 
 
 def _report(arguments: typing.Sequence[str]) -> int:

@@ -80,6 +80,11 @@ def within(seconds: float) -> typing.Iterator[None]:
         _seconds.reset(token)
 
 
+def unlimited() -> bool:
+    """Tells whether all rounds are wanted, however long they take."""
+    return _seconds.get() == math.inf
+
+
 def alternate(
     contestants: typing.Mapping[str, typing.Callable[[], float]],
     rounds: int,

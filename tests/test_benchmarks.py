@@ -57,7 +57,7 @@ def test_an_interface_has_the_methods_asked_for(shape: Shape) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("compiler", "importing", "cold_start", "session", "calls", "distributed"),
+        *("compiler", "importing", "cold_start", "codec", "codec_python", "session", "calls", "distributed"),
         *("concurrent", "threads", "http", "cost", "registry"),
         pytest.param("zookeeper", marks=pytest.mark.xdist_group("zookeeper")),
         pytest.param("tasks", marks=pytest.mark.xdist_group("zookeeper")),
