@@ -13,36 +13,21 @@ import typing
 from time import monotonic
 
 from rpcgen.runtime.closing import AsyncClosing
-from rpcgen.runtime.errors import CallError, Cancelled, ConnectionLost, Unavailable
+from rpcgen.runtime.errors import CallError, ConnectionLost, Unavailable
 from rpcgen.runtime.http.answer import Answer
-from rpcgen.runtime.http.client import (
-    CLOSED,
-    CLOSED_MEANWHILE,
-    KEPT,
-    NEEDED,
-    Requests,
-    Turn,
-    named,
-    outcome,
-    translated,
-)
-from rpcgen.runtime.http.target import Target, tls_of
-from rpcgen.runtime.options import checked_timeout, end_of_call, receiving
-from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
+from rpcgen.runtime.http.client import CLOSED, HttpCaller, Turn, translated
+from rpcgen.runtime.options import end_of_call, receiving
 
 if typing.TYPE_CHECKING:
     import collections.abc
-    import ssl
 
     import httpcore
 
     from rpcgen.runtime.http.async_network import AsyncNetwork
     from rpcgen.runtime.http.client import Metadata, Protocol
-    from rpcgen.runtime.interceptors import Interceptor
-    from rpcgen.runtime.tls import TLS
 
 
-class AsyncHttpChannel(AsyncClosing):
+class AsyncHttpChannel(HttpCaller, AsyncClosing):
     """Calls one server over HTTP, from asyncio: ``AsyncClientStub(rpc.connect_async("http://host:port/prefix"))``.
 
     Nothing is connected before the first call; each running call has a connection to itself, which is kept
@@ -50,50 +35,18 @@ class AsyncHttpChannel(AsyncClosing):
     a loop that it was used in. After a fork, the child makes connections of its own, in a loop of its own.
 
     Args:
-        url, timeout, limits, credentials, tls, interceptors, compress: As ``rpc.http.HttpChannel`` has them;
+        url: ``http://host:port/prefix`` or ``https://…``: what the application is mounted at.
+        timeout, max_connections, limits, credentials, tls, interceptors, compress: As ``HttpCaller`` has them;
             interceptors may be asynchronous.
-        max_connections: Calls at once in one event loop; further ones wait for their turn. None: no limit.
 
     Raises:
         ValueError, ImportError, OSError: As there.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout: float | None = None,
-        max_connections: int | None = 100,
-        limits: Limits = DEFAULT_LIMITS,
-        credentials: str = "",
-        tls: TLS | ssl.SSLContext | bool | None = None,
-        interceptors: collections.abc.Sequence[Interceptor] = (),
-        compress: collections.abc.Sequence[str] = (),
-    ) -> None:
-        self._target = Target.parse(url)
-        if max_connections is not None and max_connections < 1:
-            raise ValueError(f"max_connections is at least 1, or None; not {max_connections!r}")
-        self._requests = Requests(self._target, limits, credentials, compress)
-        self._tls = tls_of(self._target, tls)
-        self._interceptors = tuple(interceptors)
-        self._timeout = checked_timeout(timeout)
-        self._max_connections = max_connections
-        self._limits = limits
-        self._closed = False
+    def _start(self) -> None:
         self._process = os.getpid()
         self._pools: dict[asyncio.AbstractEventLoop, tuple[httpcore.AsyncConnectionPool, AsyncNetwork]] = {}
         """What each loop has here."""
-        try:
-            import httpcore
-        except ModuleNotFoundError as error:
-            raise ImportError(NEEDED) from error
-
-        self._place = httpcore.URL(
-            scheme=b"http",
-            host=self._target.address.host.encode(),
-            port=self._target.address.port,
-            target=self._target.path,
-        )
 
     async def call(
         self,
@@ -138,23 +91,11 @@ class AsyncHttpChannel(AsyncClosing):
         self, protocol: Protocol, args: tuple[object, ...], timeout: float | None, metadata: Metadata | None
     ) -> typing.Any:
         try:
-            codec = protocol.codec()
-            message = codec.encode_call(args, self._limits)
+            message = protocol.codec().encode_call(args, self._limits)
             end = end_of_call(protocol, timeout, self._timeout, monotonic())
-            reply = await self._reply(protocol, message, end, metadata)
-            result = codec.decode_reply(reply, self._limits)
-            if reply[0] == 1:
-                return result
+            return self._result(protocol, await self._reply(protocol, message, end, metadata))
         except CallError as error:
-            error.method, error.peer = protocol.name, self._target.url
-            if self._closed and isinstance(error, ConnectionLost):
-                raise Cancelled(CLOSED_MEANWHILE, method=error.method, peer=error.peer) from error
-            raise
-        # Outside of the handlers, and with no name of this frame for it: the traceback holds the frame.
-        raised = outcome(result)
-        del result
-        named(raised, protocol, self._target.url)
-        raise raised.pop()
+            raise self._told(error, protocol)  # noqa: B904 (it is that error, or has it as its cause)
 
     async def _reply(
         self, protocol: Protocol, message: bytes, end: float | None, metadata: Metadata | None
@@ -168,14 +109,8 @@ class AsyncHttpChannel(AsyncClosing):
                     raise
 
     async def _exchange(self, message: bytes, metadata: Metadata | None, turn: Turn) -> bytes:
-        import httpcore
-
         pool = self._pool()
-        headers, body = self._requests.make(message, metadata, turn)
-        times = {"pool": turn.left() or None, "connect": turn, "write": turn, "read": turn}
-        request = httpcore.Request(
-            "POST", self._place, headers=headers, content=body, extensions={"timeout": times}
-        )
+        request = self._request(message, metadata, turn)
         with translated(turn):
             response = await pool.handle_async_request(request)
             try:
@@ -208,9 +143,7 @@ class AsyncHttpChannel(AsyncClosing):
             if other.is_closed():
                 self._pools.pop(other)[1].leave_to_parent()  # nobody else can close them any more
         network = AsyncNetwork(self._target.address, self._tls)
-        pool = httpcore.AsyncConnectionPool(
-            max_connections=self._max_connections, keepalive_expiry=KEPT, network_backend=network
-        )
+        pool = httpcore.AsyncConnectionPool(**self._kept, network_backend=network)
         return pool, network
 
     def _leave_to_parent(self) -> None:
@@ -235,9 +168,6 @@ class AsyncHttpChannel(AsyncClosing):
                     loop.call_soon_threadsafe(network.break_off)
         if here in self._pools:
             await self._pools[here][1].close()
-
-    def __reduce__(self) -> typing.NoReturn:
-        raise TypeError("a channel cannot be pickled: give the other process its URL")
 
     def __repr__(self) -> str:
         return f"<{'closed ' if self._closed else ''}asyncio channel to {self._target.url}>"

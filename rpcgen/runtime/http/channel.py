@@ -12,36 +12,19 @@ import typing
 from time import monotonic
 
 from rpcgen.runtime.closing import Closing
-from rpcgen.runtime.errors import CallError, Cancelled, ConnectionLost, Unavailable
+from rpcgen.runtime.errors import CallError, ConnectionLost, Unavailable
 from rpcgen.runtime.http.answer import Answer
-from rpcgen.runtime.http.client import (
-    CLOSED,
-    CLOSED_MEANWHILE,
-    KEPT,
-    NEEDED,
-    Requests,
-    Turn,
-    named,
-    outcome,
-    translated,
-)
-from rpcgen.runtime.http.target import Target, tls_of
-from rpcgen.runtime.options import checked_timeout, end_of_call, receiving
-from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
+from rpcgen.runtime.http.client import CLOSED, HttpCaller, Turn, translated
+from rpcgen.runtime.options import end_of_call, receiving
 
 if typing.TYPE_CHECKING:
-    import collections.abc
-    import ssl
-
     from rpcgen.runtime.http.client import Metadata, Protocol
-    from rpcgen.runtime.interceptors import Interceptor
-    from rpcgen.runtime.tls import TLS
 
 _INSIDE = -1
 """As a number of tries: the call is made inside its interceptors."""
 
 
-class HttpChannel(Closing):
+class HttpChannel(HttpCaller, Closing):
     """Calls one server over HTTP. Give it to a stub: ``ClientStub(rpc.connect("http://host:port/prefix"))``.
 
     Nothing is connected before the first call. Many threads may share a channel; each running call has a
@@ -49,65 +32,20 @@ class HttpChannel(Closing):
 
     Args:
         url: ``http://host:port/prefix`` or ``https://…``: what the application is mounted at.
-        timeout: Seconds that a call may take, connecting included, where neither the IDL
-            (``@timeout``) nor ``rpc.with_options`` says otherwise. None waits for ever.
-        max_connections: Calls at once; further ones wait for their turn. None: no limit.
-        limits: What is accepted in responses, and sent in calls.
-        credentials: The access token, for ``Authorization: Bearer``.
-        tls: ``rpc.TLS`` or an ``ssl.SSLContext``, for https; by default what the system trusts is trusted.
-        interceptors: What is done around each call; see ``rpc.Interceptor``.
-        compress: ``gzip`` or ``zstd`` to compress calls by, the best one first; replies may be, too, then.
+        timeout, max_connections, limits, credentials, tls, interceptors, compress: As ``HttpCaller`` has them.
 
     Raises:
-        ValueError: The URL is none, or an option is out of its range.
-        ImportError: httpx is not installed.
-        OSError: A certificate cannot be read.
+        ValueError, ImportError, OSError: As there.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        timeout: float | None = None,
-        max_connections: int | None = None,
-        limits: Limits = DEFAULT_LIMITS,
-        credentials: str = "",
-        tls: TLS | ssl.SSLContext | bool | None = None,
-        interceptors: collections.abc.Sequence[Interceptor] = (),
-        compress: collections.abc.Sequence[str] = (),
-    ) -> None:
-        self._target = Target.parse(url)
-        if max_connections is not None and max_connections < 1:
-            raise ValueError(f"max_connections is at least 1, or None; not {max_connections!r}")
-        self._requests = Requests(self._target, limits, credentials, compress)
-        self._tls = tls_of(self._target, tls)
-        self._interceptors = tuple(interceptors)
-        self._timeout = checked_timeout(timeout)
-        self._max_connections = max_connections
-        self._limits = limits
-        self._closed = False
-        self._start()
-
     def _start(self) -> None:
-        try:
-            import httpcore
-        except ModuleNotFoundError as error:
-            raise ImportError(NEEDED) from error
+        import httpcore
 
         from rpcgen.runtime.http.network import Network
 
         self._process = os.getpid()
         self._network = Network(self._target.address, self._tls)
-        self._pool = httpcore.ConnectionPool(
-            max_connections=self._max_connections, keepalive_expiry=KEPT, network_backend=self._network
-        )
-        # TLS is the network's, and so the pool need not know of it.
-        self._place = httpcore.URL(
-            scheme=b"http",
-            host=self._target.address.host.encode(),
-            port=self._target.address.port,
-            target=self._target.path,
-        )
+        self._pool = httpcore.ConnectionPool(**self._kept, network_backend=self._network)
 
     def call(
         self,
@@ -140,25 +78,13 @@ class HttpChannel(Closing):
         if self._interceptors and tries != _INSIDE:
             return self._call_through(protocol, args, timeout, metadata)
         try:
-            codec = protocol.codec()
-            message = codec.encode_call(args, self._limits)
+            message = protocol.codec().encode_call(args, self._limits)
             end = end_of_call(protocol, timeout, self._timeout, monotonic())
             if self._process != os.getpid():
                 self._leave_to_parent()
-            reply = self._reply(protocol, message, end, metadata)
-            result = codec.decode_reply(reply, self._limits)
-            if reply[0] == 1:
-                return result
+            return self._result(protocol, self._reply(protocol, message, end, metadata))
         except CallError as error:
-            error.method, error.peer = protocol.name, self._target.url
-            if self._closed and isinstance(error, ConnectionLost):
-                raise Cancelled(CLOSED_MEANWHILE, method=error.method, peer=error.peer) from error
-            raise
-        # Outside of the handlers, and with no name of this frame for it: the traceback holds the frame.
-        raised = outcome(result)
-        del result
-        named(raised, protocol, self._target.url)
-        raise raised.pop()
+            raise self._told(error, protocol)  # noqa: B904 (it is that error, or has it as its cause)
 
     def _reply(
         self, protocol: Protocol, message: bytes, end: float | None, metadata: Metadata | None
@@ -172,13 +98,7 @@ class HttpChannel(Closing):
                     raise
 
     def _exchange(self, message: bytes, metadata: Metadata | None, turn: Turn) -> bytes:
-        import httpcore
-
-        headers, body = self._requests.make(message, metadata, turn)
-        times = {"pool": turn.left() or None, "connect": turn, "write": turn, "read": turn}
-        request = httpcore.Request(
-            "POST", self._place, headers=headers, content=body, extensions={"timeout": times}
-        )
+        request = self._request(message, metadata, turn)
         if self._closed:
             raise Unavailable(CLOSED)
         with translated(turn):
@@ -222,9 +142,6 @@ class HttpChannel(Closing):
         for connection in self._pool.connections:
             if connection.is_idle():
                 connection.close()
-
-    def __reduce__(self) -> typing.NoReturn:
-        raise TypeError("a channel cannot be pickled: give the other process its URL")
 
     def __repr__(self) -> str:
         return f"<{'closed ' if self._closed else ''}channel to {self._target.url}>"

@@ -13,6 +13,7 @@ from time import monotonic
 
 from rpcgen.runtime.errors import (
     CallError,
+    Cancelled,
     ConnectionLost,
     DeadlineExceeded,
     ProtocolError,
@@ -21,26 +22,31 @@ from rpcgen.runtime.errors import (
 )
 from rpcgen.runtime.http.answer import CODINGS
 from rpcgen.runtime.http.metadata import metadata_headers
+from rpcgen.runtime.http.target import Target, tls_of
+from rpcgen.runtime.options import checked_timeout
+from rpcgen.runtime.wire.codec import RETURNED
 from rpcgen.runtime.wire.compression import BY_NAME, checked_names
+from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
 from rpcgen.runtime.wire.outcomes import MAYBE, told
 
 if typing.TYPE_CHECKING:
     import collections.abc
+    import ssl
+
+    import httpcore
 
     from rpcgen.runtime.http.metadata import Headers
-    from rpcgen.runtime.http.target import Target
+    from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.stubs import MessageProtocol
-    from rpcgen.runtime.wire.limits import Limits
+    from rpcgen.runtime.tls import TLS
 
     Protocol: typing.TypeAlias = type[MessageProtocol[typing.Any]]
     Metadata: typing.TypeAlias = collections.abc.Mapping[str, bytes]
 
-KEPT = 4.0
+_KEPT = 4.0
 """Seconds that an idle connection is kept: servers let go after 5 (uvicorn), or later."""
 
 CLOSED = "the channel is closed; the call was not sent"
-CLOSED_MEANWHILE = "the channel was closed while the call was running"
-NEEDED = "channels over HTTP need httpx: pip install 'rpcgen[http]'"
 
 _WORTHWHILE = 1024
 _AUTHORIZATION = "authorization"
@@ -199,6 +205,101 @@ class Turn:
         return self.is_cut or (isinstance(error, ConnectionLost) and protocol.idempotent)
 
 
+class HttpCaller:
+    """What both channels are, but for waiting.
+
+    Args:
+        url: ``http://host:port/prefix`` or ``https://…``: what the application is mounted at.
+        timeout: Seconds that a call may take, connecting included, where neither the IDL
+            (``@timeout``) nor ``rpc.with_options`` says otherwise. None waits for ever.
+        max_connections: Calls at once (asyncio: in one event loop); further ones wait for their turn. None: no
+            limit.
+        limits: What is accepted in responses, and sent in calls.
+        credentials: The access token, for ``Authorization: Bearer``.
+        tls: ``rpc.TLS`` or an ``ssl.SSLContext``, for https; by default what the system trusts is trusted.
+        interceptors: What is done around each call; see ``rpc.Interceptor``.
+        compress: ``gzip`` or ``zstd`` to compress calls by, the best one first; replies may be, too, then.
+
+    Raises:
+        ValueError: The URL is none, or an option is out of its range.
+        ImportError: httpx is not installed.
+        OSError: A certificate cannot be read.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: float | None = None,
+        max_connections: int | None = 100,
+        limits: Limits = DEFAULT_LIMITS,
+        credentials: str = "",
+        tls: TLS | ssl.SSLContext | bool | None = None,
+        interceptors: collections.abc.Sequence[Interceptor] = (),
+        compress: collections.abc.Sequence[str] = (),
+    ) -> None:
+        try:
+            import httpcore
+        except ModuleNotFoundError as error:
+            raise ImportError("channels over HTTP need httpx: pip install 'rpcgen[http]'") from error
+
+        target = self._target = Target.parse(url)
+        if max_connections is not None and max_connections < 1:
+            raise ValueError(f"max_connections is at least 1, or None; not {max_connections!r}")
+        self._requests = Requests(target, limits, credentials, compress)
+        self._tls = tls_of(target, tls)
+        self._interceptors = tuple(interceptors)
+        self._timeout = checked_timeout(timeout)
+        self._limits = limits
+        self._kept: dict[str, typing.Any] = {"max_connections": max_connections, "keepalive_expiry": _KEPT}
+        self._closed = False
+        # TLS is the network's, and so httpcore need not know of it.
+        self._place = httpcore.URL(
+            scheme=b"http", host=target.address.host.encode(), port=target.address.port, target=target.path
+        )
+        self._start()
+
+    def _start(self) -> None:
+        """Begins without a connection."""
+        raise NotImplementedError
+
+    def _request(self, message: bytes, metadata: Metadata | None, turn: Turn) -> httpcore.Request:
+        """Gives a try's request."""
+        import httpcore
+
+        headers, body = self._requests.make(message, metadata, turn)
+        times = {"pool": turn.left() or None, "connect": turn, "write": turn, "read": turn}
+        return httpcore.Request(
+            "POST", self._place, headers=headers, content=body, extensions={"timeout": times}
+        )
+
+    def _result(self, protocol: Protocol, reply: bytes) -> typing.Any:
+        """Gives what a reply says that the method returned, and raises everything else."""
+        result = protocol.codec().decode_reply(reply, self._limits)
+        if reply[0] == RETURNED:
+            return result
+        # In a list, and with no name of this frame for it: the traceback holds the frame.
+        raised: list[CallError | RemoteException] = [
+            told(result) if isinstance(result, CallError) else result
+        ]
+        del result
+        if isinstance(raised[0], RemoteException):
+            raised[0].__notes__ = [f"raised by {protocol.name} at {self._target.url}"]
+        raise raised.pop()
+
+    def _told(self, error: CallError, protocol: Protocol) -> CallError:
+        """Gives the error that a call ends in, with where it comes from."""
+        if self._closed and isinstance(error, ConnectionLost):
+            closed = Cancelled("the channel was closed while the call was running")
+            closed.__cause__ = error
+            error = closed
+        error.method, error.peer = protocol.name, self._target.url
+        return error
+
+    def __reduce__(self) -> typing.NoReturn:
+        raise TypeError("a channel cannot be pickled: give the other process its URL")
+
+
 @contextlib.contextmanager
 def translated(turn: Turn) -> collections.abc.Iterator[None]:
     """Raises what httpcore raises as an error of a call; those that the network raised come through as they are."""
@@ -215,22 +316,3 @@ def translated(turn: Turn) -> collections.abc.Iterator[None]:
         if turn.is_ended:
             raise turn.broken("the server closed the connection") from error
         raise ProtocolError(f"what the server sent is not HTTP: {error}") from error
-
-
-def named(raised: list[CallError | RemoteException], protocol: Protocol, peer: str) -> None:
-    """Says in an error of a call where it comes from.
-
-    Args:
-        raised: The error alone: no name of a frame shall hold what a traceback knows.
-        protocol: The method's.
-        peer: The server's URL.
-    """
-    if isinstance(raised[0], RemoteException):
-        raised[0].__notes__ = [f"raised by {protocol.name} at {peer}"]
-    else:
-        raised[0].method, raised[0].peer = protocol.name, peer
-
-
-def outcome(reply: typing.Any) -> list[CallError | RemoteException]:
-    """Gives what to raise for a reply that is an exception or a fault, alone in a list, as ``named`` wants it."""
-    return [told(reply) if isinstance(reply, CallError) else reply]
