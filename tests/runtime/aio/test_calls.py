@@ -141,7 +141,7 @@ async def test_a_long_message_goes_there_and_back_beside_short_ones() -> None:
 async def test_what_is_too_long_is_the_caller_s_error_or_refused() -> None:
     limits = rpc.Limits(message=100_000)
     async with served(limits=limits) as (stub, server):
-        with pytest.raises(rpc.EncodeError, match="the (server|peer) accepts"):
+        with pytest.raises(rpc.EncodeError, match=r"the (server|peer) accepts"):
             await stub.echo(bytes(200_000))
         with pytest.raises(rpc.EncodeError, match="num1"):
             await stub.divide(2**40)
