@@ -25,6 +25,8 @@ COMMANDS = (
     "lint",
     "breaking",
     "explain",
+    "encode",
+    "decode",
     "serve",
     "call",
     "describe",
@@ -50,6 +52,8 @@ Commands:
   lint      find what compiles, and yet most likely is a mistake
   breaking  say whom a new version of an interface breaks
   explain   say what each byte of a message, or of a captured stream, is
+  encode    write the bytes of a message that is given in JSON
+  decode    write messages, or a captured stream, as JSON
   serve     serve your handlers: to clients of rpcgen, over HTTP, or both
   call      call a method of a server, and show the result as JSON
   describe  show the interface of a server that runs

@@ -6,21 +6,17 @@ import typing
 
 from rpcgen.cli.arguments import COMMON, Parser
 from rpcgen.cli.console import Console
-from rpcgen.cli.errors import CommandError
-from rpcgen.cli.interface import OPTIONS, SAID, Opened, add_options, opened
-from rpcgen.cli.messages import read_input
-
-if typing.TYPE_CHECKING:
-    from rpcgen.runtime.wire.capture import Capture
+from rpcgen.cli.interface import OPTIONS, add_options, opened
+from rpcgen.cli.messages import SAID, captured, given
 
 HELP = f"""\
-Explains each byte of a message, or of a captured stream: field, type, value and line of the interface.
+Explains each byte of a message, or of a captured stream: field, type, value, line of the interface.
 
 Usage: rpcgen explain [OPTIONS] INPUT --idl FILE [METHOD]
 
 {SAID}
-It is a plain call or several, or plain replies, or what one end of a framed connection sent; which of
-these, its beginning tells. What is broken is explained up to the fault, which is named.
+It is a plain call or several, or plain replies, or what one end of a framed connection sent: its
+beginning tells which. What is broken is explained up to the fault, which is named.
 
 METHOD is what replies are for, which they do not say themselves; not needed where the interface has
 but one, nor with --calls.
@@ -66,35 +62,3 @@ def run(words: typing.Sequence[str]) -> int:
 
     console.find(listing(data, capture, interface.lines, full=arguments.full, color=console.color))
     return 1 if capture.faults else 0
-
-
-def given(words: typing.Sequence[str], example: str) -> tuple[bytes, str | None]:
-    """Reads INPUT, and METHOD if there is one."""
-    if not words:
-        raise CommandError("INPUT is missing", help=f"such as {example}")
-    if len(words) > 2:
-        raise CommandError(f"there is no place for {words[2]!r}", help="put hexadecimal digits into quotes")
-    return read_input(words[0]), words[1] if len(words) == 2 else None
-
-
-def captured(
-    data: bytes, interface: Opened, method: str | None, *, reply: bool, calls: str | None
-) -> Capture:
-    """Reads a capture.
-
-    Raises:
-        CommandError: There is no such method, or replies could be for any.
-    """
-    from rpcgen.runtime.wire.capture import Unknown, read
-
-    if method is not None:
-        interface.method(method)
-    answered = None if calls is None else read(read_input(calls), interface.methods).calls
-    try:
-        return read(data, interface.methods, kind="replies" if reply else None, method=method, calls=answered)
-    except Unknown:
-        names = [name for name in interface.methods if not name.startswith("rpc.")]
-        raise CommandError(
-            "it is a reply, and a reply does not say which method it is for",
-            help=f"name the METHOD: one of {', '.join(names[:20])}{', …' if len(names) > 20 else ''}",
-        ) from None

@@ -22,10 +22,6 @@ OPTIONS = """\
   --idl FILE                  the interface: a file, a folder, or git:REV:PATH
   -I, --include DIR           look for included files here too; may be repeated"""
 
-SAID = """\
-INPUT is hexadecimal digits (spaces and colons between them do not matter), a file of such digits or of
-the bytes themselves, or - for standard input, which may be either."""
-
 
 def add_options(parser: Parser) -> None:
     """Adds the options that ``opened`` reads."""
@@ -44,6 +40,11 @@ class Opened(typing.NamedTuple):
     methods: dict[str, ReferenceCodec]
     lines: dict[Place, Span]
 
+    @property
+    def own(self) -> list[str]:
+        """The names of those that the interface declares."""
+        return [each for each in self.methods if not each.startswith("rpc.")]
+
     def method(self, name: str) -> ReferenceCodec:
         """Gives the method of a name.
 
@@ -52,7 +53,7 @@ class Opened(typing.NamedTuple):
         """
         if name in self.methods:
             return self.methods[name]
-        own = [each for each in self.methods if not each.startswith("rpc.")]
+        own = self.own
         ends = [each for each in own if each.rpartition(".")[2] == name]
         meant = f"did you mean {' or '.join(ends)}?" if ends else did_you_mean(name, own)
         there = f"there are: {', '.join(own[:20])}{', …' if len(own) > 20 else ''}" if own else ""
@@ -115,9 +116,18 @@ def _note(
             for method in (*inherited, *declared.methods):
                 name = f"{declared.name}.{method.name}" if declared.name else method.name
                 lines[Place(name)] = method.span
-                lines.update({Place(name, each.tag): each.span for each in method.params})
+                _note_tags(name, (*method.params, *method.reserved), lines)
         elif not isinstance(declared, model.Const | model.Typedef):
             cls = classes[declared.name]
             lines[Place(cls)] = declared.span
-            items = getattr(declared, "fields", None) or getattr(declared, "members", None) or ()
-            lines.update({Place(cls, each.tag): each.span for each in items if isinstance(each, model.Field)})
+            if not isinstance(declared, model.Enum):
+                fields = declared.members if isinstance(declared, model.Union) else declared.fields or ()
+                _note_tags(cls, (*fields, *declared.reserved), lines)
+
+
+def _note_tags(
+    owner: str | type, found: typing.Iterable[model.Field | model.Reserved], lines: dict[Place, Span]
+) -> None:
+    from rpcgen.runtime.wire.dissect import Place
+
+    lines.update({Place(owner, each.tag): each.span for each in found})

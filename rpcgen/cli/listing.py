@@ -108,7 +108,8 @@ def told(row: Row) -> str:
     if row.role is Role.MARK:
         return str(value)
     if row.role in (Role.PASSED, Role.UNREAD):
-        return f"{row.end - row.start} bytes"
+        size = row.end - row.start
+        return "1 byte" if size == 1 else f"{size} bytes"
     text = _value(value, row.type)
     return f"{text} (left out: the default)" if row.role is Role.DEFAULT else text
 

@@ -5,12 +5,67 @@ from __future__ import annotations
 import os
 import string
 import sys
+import typing
 
 from rpcgen.cli.errors import CommandError, refused
 from rpcgen.cli.registries import printable
 
+if typing.TYPE_CHECKING:
+    from rpcgen.cli.interface import Opened
+    from rpcgen.runtime.wire.capture import Capture
+    from rpcgen.runtime.wire.codec import ReferenceCodec
+
+SAID = """\
+INPUT is hexadecimal digits (spaces and colons between them do not matter), a file of such digits or
+of the bytes themselves, or - for standard input, which may be either."""
+
 _DIGITS = frozenset(string.hexdigits)
 _BETWEEN = str.maketrans("", "", string.whitespace + ":_")
+
+
+def given(words: typing.Sequence[str], example: str) -> tuple[bytes, str | None]:
+    """Reads INPUT, and METHOD if there is one."""
+    if not words:
+        raise CommandError("INPUT is missing", help=f"such as {example}")
+    if len(words) > 2:
+        raise CommandError(f"there is no place for {words[2]!r}", help="put hexadecimal digits into quotes")
+    return read_input(words[0]), words[1] if len(words) == 2 else None
+
+
+def captured(
+    data: bytes, interface: Opened, method: str | None, *, reply: bool, calls: str | None
+) -> Capture:
+    """Reads a capture.
+
+    Raises:
+        CommandError: There is no such method, or replies could be for any.
+    """
+    from rpcgen.runtime.wire.capture import Unknown, read
+
+    if method is not None:
+        interface.method(method)
+    answered = None if calls is None else read(read_input(calls), interface.methods).calls
+    try:
+        return read(data, interface.methods, kind="replies" if reply else None, method=method, calls=answered)
+    except Unknown:
+        raise _which(interface, "it is a reply, and a reply does not say which method it is for") from None
+
+
+def only_method(interface: Opened) -> ReferenceCodec:
+    """Gives the interface's method, where METHOD is not said.
+
+    Raises:
+        CommandError: It has none, or several.
+    """
+    if len(interface.own) != 1:
+        raise _which(interface, "METHOD is missing")
+    return interface.methods[interface.own[0]]
+
+
+def _which(interface: Opened, problem: str) -> CommandError:
+    names = interface.own
+    there = f"one of {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else "it has none"
+    return CommandError(problem, help=f"name the METHOD: {there}")
 
 
 def read_input(said: str) -> bytes:

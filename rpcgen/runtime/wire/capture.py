@@ -36,14 +36,14 @@ class Message(typing.NamedTuple):
 
     Args:
         method: Its wire name; of a fault, None where it is not known.
-        is_reply: It is one.
+        kind: What it is.
         value: Of a call its arguments, in the parameters' order; of a reply what was returned, or the error
             that it says.
         call_id: Of a frame; else 0.
     """
 
     method: str | None
-    is_reply: bool
+    kind: typing.Literal["call", "returned", "raised", "fault"]
     value: typing.Any
     call_id: int = 0
 
@@ -213,7 +213,7 @@ class _Reader:
             raise Misfit(f"the interface has no method {shown(name)}", self._in.pos)
         values = self._in.fields(name, codec.params, codec.reserved, self._end, arguments=True)
         self._in.whole()
-        self._found.messages.append(Message(name, False, values, call_id))
+        self._found.messages.append(Message(name, "call", values, call_id))
 
     def _reply(self, method: ReferenceCodec | None, call_id: int) -> None:
         """Reads a reply up to ``_end``, or less if nothing says where it ends."""
@@ -225,20 +225,22 @@ class _Reader:
             "kind", "B", self._end, lambda number: kinds.get(number, "raised what is unknown")
         )
         value: typing.Any
+        ended: typing.Literal["returned", "raised", "fault"] = "fault"
         if kind == FAULT:
             value = fault(self._in.named("fault", STRING, self._end), name)
         elif method is None:
             raise Unknown
         elif kind == RETURNED:
-            value = self._returned(method)
+            ended, value = "returned", self._returned(method)
         elif kind in kinds:
             declared = raises[kind - RAISED]
+            ended = "raised"
             value = self._in.named(declared.__name__, declared, self._end, Place(declared))
         else:
             self._in.skip(STRING, self._end)
             value = unknown_exception(method, kind)
         self._in.whole()
-        self._found.messages.append(Message(name, True, value, call_id))
+        self._found.messages.append(Message(name, ended, value, call_id))
 
     def _returned(self, method: ReferenceCodec) -> typing.Any:
         type_ = method.returns
@@ -332,7 +334,7 @@ class _Reader:
             reader.named("message", STRING, self._end)
             reader.named("details", _DETAILS, self._end)
             value = frames.decode_fault(self._data[begin : reader.pos])
-            self._found.messages.append(Message(None, True, value, call_id))
+            self._found.messages.append(Message(None, "fault", value, call_id))
         elif kind == frames.GOAWAY:
             reader.mark("last call id", "I", self._end)
             reader.named("reason", STRING, self._end)

@@ -291,15 +291,17 @@ class Dissector(Decoder):
         return values
 
     def skip(self, type_: Type, end: int) -> None:
-        kept = self._name, self._level
-        if self._told == self.pos - 1:
+        kept = self._name, self._level, self._place
+        if self._told == self.pos - 1 and self._place is not None:
             self._name = "removed"
+            self._place = Place(self._place.owner, self._data[self.pos - 1])
             self.tell(Role.MARK, "tag", "u8", self._data[self.pos - 1])
         self._spelled = spelled(type_)
         super().skip(type_, end)
-        self._name, self._level = kept
         if self._told < self.pos:
+            self._level = kept[1]
             self.tell(Role.PASSED, "removed", spelled(type_))
+        self._name, self._level, self._place = kept
 
     def present(self, end: int) -> bool:
         found = super().present(end)
