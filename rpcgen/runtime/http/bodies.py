@@ -49,30 +49,26 @@ async def read(request: Request, receive: Receive, limits: Limits, readings: Wat
         raise _too_long(limits)
     reading = Reading()
     readings.begin(reading)
+    pieces: list[bytes] = []
+    size = 0
     try:
-        return await _whole(receive, limits)
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            piece: bytes = message.get("body", b"")
+            size += len(piece)
+            if size > limits.message:
+                raise _too_long(limits)
+            if not message.get("more_body", False):
+                return piece if not pieces else b"".join([*pieces, piece])
+            pieces.append(piece)
     except asyncio.CancelledError:
         if reading.stopped():
             raise Refusal(408, f"the request took over {limits.receive_time:g} s to come", CLOSE) from None
         raise
     finally:
         readings.end(reading)
-
-
-async def _whole(receive: Receive, limits: Limits) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Gone
-        piece: bytes = message.get("body", b"")
-        size += len(piece)
-        if size > limits.message:
-            raise _too_long(limits)
-        if not message.get("more_body", False):
-            return piece if not pieces else b"".join([*pieces, piece])
-        pieces.append(piece)
 
 
 def _too_long(limits: Limits) -> Refusal:
@@ -86,6 +82,8 @@ def coding_of(request: Request) -> str:
     Raises:
         Refusal: By one that is not understood here, or by several (415).
     """
+    if b"content-encoding" not in request.headers:
+        return ""
     said = request.text(b"content-encoding").lower()
     if said in ("", "identity"):
         return ""

@@ -130,7 +130,7 @@ class Request:
         headers = dict(pairs)
         if len(headers) != len(pairs):
             headers = _joined(pairs)
-        size = sum([len(name) + len(value) for name, value in pairs])
+        size = sum(map(len, headers)) + sum(map(len, headers.values()))
         if size > _HEADER_BYTES:
             raise Refusal(431, f"headers of {size} bytes; the limit is {_HEADER_BYTES}", CLOSE)
         if b"transfer-encoding" in headers and b"content-length" in headers:

@@ -38,6 +38,8 @@ BINARY = ("binary", "application/octet-stream")
 """Content-Types of plain messages; the second one for what lets no type through that has no slash."""
 
 _JSON = JSON.decode()
+_KINDS = {kind.encode(): kind for kind in (_JSON, *BINARY)}
+"""Content-Types as nearly everybody writes them."""
 _NO_STORE = (b"cache-control", b"no-store")
 
 
@@ -117,8 +119,9 @@ class Routes:
         return response
 
     async def _post(self, request: Request, receive: Receive, engine: Engine) -> Response:
-        said = request.headers.get(b"content-type")
-        kind = _JSON if said == JSON else request.text(b"content-type").partition(";")[0].strip().lower()
+        kind = _KINDS.get(request.headers.get(b"content-type", b""))
+        if kind is None:
+            kind = request.text(b"content-type").partition(";")[0].strip().lower()
         if request.path == "/" and kind in BINARY:
             return await self._binary(request, receive, engine, kind)
         if kind != _JSON:
