@@ -1,21 +1,23 @@
 """A channel over HTTP, for asyncio: httpcore, the engine of httpx, on streams of our own.
 
 Connections belong to event loops, so a channel has its own for each loop that calls. What a call's time and
-the end of a channel mean is as with blocking channels: see ``channel``.
+the end of a channel mean is as with blocking channels: see ``channel``. httpcore loses connections where a
+task is cancelled inside of it: each exchange is a task of its own, which ends by losing its connection instead.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import typing
 from time import monotonic
 
 from rpcgen.runtime.closing import AsyncClosing
-from rpcgen.runtime.errors import CallError, ConnectionLost, Unavailable
+from rpcgen.runtime.errors import CallError, ConnectionLost, DeadlineExceeded, Unavailable
 from rpcgen.runtime.http.answer import Answer
-from rpcgen.runtime.http.client import CLOSED, HttpCaller, Turn, translated
+from rpcgen.runtime.http.client import CLOSED, NO_TURN, HttpCaller, Turn, translated
 from rpcgen.runtime.options import end_of_call, receiving
 
 if typing.TYPE_CHECKING:
@@ -45,7 +47,7 @@ class AsyncHttpChannel(HttpCaller, AsyncClosing):
 
     def _start(self) -> None:
         self._process = os.getpid()
-        self._pools: dict[asyncio.AbstractEventLoop, tuple[httpcore.AsyncConnectionPool, AsyncNetwork]] = {}
+        self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
         """What each loop has here."""
 
     async def call(
@@ -103,13 +105,15 @@ class AsyncHttpChannel(HttpCaller, AsyncClosing):
         while True:
             turn = Turn(end, self._limits.receive_time)
             try:
-                return await self._exchange(message, metadata, turn)
+                exchange = functools.partial(self._exchange, message, metadata, turn)
+                return await self._pool().run(turn, exchange)
             except (ConnectionLost, Unavailable) as error:
                 if self._closed or not turn.may_repeat(error, protocol):
                     raise
 
-    async def _exchange(self, message: bytes, metadata: Metadata | None, turn: Turn) -> bytes:
-        pool = self._pool()
+    async def _exchange(
+        self, message: bytes, metadata: Metadata | None, turn: Turn, pool: httpcore.AsyncConnectionPool
+    ) -> bytes:
         request = self._request(message, metadata, turn)
         with translated(turn):
             response = await pool.handle_async_request(request)
@@ -122,7 +126,7 @@ class AsyncHttpChannel(HttpCaller, AsyncClosing):
                 await response.aclose()
         return answer.reply()
 
-    def _pool(self) -> httpcore.AsyncConnectionPool:
+    def _pool(self) -> _Pool:
         """Gives the running loop's connections."""
         if self._process != os.getpid():
             self._leave_to_parent()
@@ -131,27 +135,28 @@ class AsyncHttpChannel(HttpCaller, AsyncClosing):
         loop = asyncio.get_running_loop()
         found = self._pools.get(loop)
         if found is None:
+            for other in list(self._pools):
+                if other.is_closed():
+                    self._pools.pop(other).network.leave_to_parent()  # nobody else can close them any more
             found = self._pools[loop] = self._new_pool()
-        return found[0]
+        return found
 
-    def _new_pool(self) -> tuple[httpcore.AsyncConnectionPool, AsyncNetwork]:
+    def _new_pool(self) -> _Pool:
         import httpcore
 
         from rpcgen.runtime.http.async_network import AsyncNetwork
 
-        for other in list(self._pools):
-            if other.is_closed():
-                self._pools.pop(other)[1].leave_to_parent()  # nobody else can close them any more
         network = AsyncNetwork(self._target.address, self._tls)
-        pool = httpcore.AsyncConnectionPool(**self._kept, network_backend=network)
-        return pool, network
+        kept = self._kept | {"max_connections": None}  # whose turn it is, is decided here
+        pool = httpcore.AsyncConnectionPool(**kept, network_backend=network)
+        return _Pool(pool, network, self._kept["max_connections"])
 
     def _leave_to_parent(self) -> None:
         """In a forked child: closes this process's copies of what the parent goes on using."""
         self._process = os.getpid()
         inherited, self._pools = self._pools, {}
-        for _, network in inherited.values():
-            network.leave_to_parent()
+        for pool in inherited.values():
+            pool.network.leave_to_parent()
 
     async def close(self) -> None:
         """Closes every connection; calls that run fail with ``Cancelled``. Again is harmless.
@@ -162,12 +167,71 @@ class AsyncHttpChannel(HttpCaller, AsyncClosing):
         if self._process != os.getpid():
             self._leave_to_parent()
         here = asyncio.get_running_loop()
-        for loop, (_, network) in list(self._pools.items()):
+        for loop, pool in list(self._pools.items()):
             if loop is not here:
                 with contextlib.suppress(RuntimeError):  # it is closed
-                    loop.call_soon_threadsafe(network.break_off)
+                    loop.call_soon_threadsafe(pool.network.break_off)
         if here in self._pools:
-            await self._pools[here][1].close()
+            await self._pools[here].close()
 
     def __repr__(self) -> str:
         return f"<{'closed ' if self._closed else ''}asyncio channel to {self._target.url}>"
+
+
+class _Pool:
+    """What a channel has in one event loop.
+
+    Args:
+        pool: Of connections, without a limit.
+        network: Under it.
+        most: Calls at once; None: no limit.
+    """
+
+    def __init__(self, pool: httpcore.AsyncConnectionPool, network: AsyncNetwork, most: int | None) -> None:
+        self.network = network
+        self._pool = pool
+        self._turns = None if most is None else asyncio.Semaphore(most)
+        self._running: set[asyncio.Task[bytes]] = set()
+
+    async def run(
+        self,
+        turn: Turn,
+        exchange: collections.abc.Callable[
+            [httpcore.AsyncConnectionPool], collections.abc.Coroutine[typing.Any, typing.Any, bytes]
+        ],
+    ) -> bytes:
+        """Makes an exchange; where the caller's task is cancelled, its connection is closed, and it ends by that."""
+        if self._turns is not None:
+            await self._take(self._turns, turn)
+        task = asyncio.get_running_loop().create_task(exchange(self._pool))
+        self._running.add(task)
+        task.add_done_callback(self._done)
+        try:
+            await asyncio.wait((task,))
+        except asyncio.CancelledError:
+            turn.give_up()
+            raise
+        return task.result()
+
+    async def _take(self, turns: asyncio.Semaphore, turn: Turn) -> None:
+        if not turns.locked():
+            await turns.acquire()
+            return
+        try:
+            async with asyncio.timeout(turn.left() or None):
+                await turns.acquire()
+        except TimeoutError:
+            raise DeadlineExceeded(NO_TURN) from None
+
+    def _done(self, task: asyncio.Task[bytes]) -> None:
+        self._running.discard(task)
+        if self._turns is not None:
+            self._turns.release()
+        if not task.cancelled():
+            task.exception()  # its caller may be gone, and nobody else is to hear of it
+
+    async def close(self) -> None:
+        """Ends every call and every connection; returns when all are closed."""
+        await self.network.close()
+        if self._running:
+            await asyncio.wait(self._running)

@@ -11,7 +11,7 @@ import typing
 import httpcore
 
 from rpcgen.runtime.aio.client.dial import Dial, Dialled
-from rpcgen.runtime.errors import CallError, DeadlineExceeded, Unavailable
+from rpcgen.runtime.errors import CallError, Unavailable
 from rpcgen.runtime.http.client import CLOSED
 
 if typing.TYPE_CHECKING:
@@ -33,6 +33,7 @@ class AsyncNetwork(httpcore.AsyncNetworkBackend):
     def __init__(self, address: Address, tls: tuple[ssl.SSLContext, str | None] | None) -> None:
         self._dial = Dial(address, tls)
         self._open: set[_Connection] = set()
+        self._dialling: set[asyncio.Task[_Connection]] = set()
         self._closed = False
 
     async def connect_tcp(
@@ -50,23 +51,29 @@ class AsyncNetwork(httpcore.AsyncNetworkBackend):
         """
         turn = typing.cast("Turn", timeout)
         turn.is_fresh = True
-        if self._closed:
+        if self._closed or turn.is_given_up:
+            raise Unavailable(CLOSED)
+        dialling = asyncio.get_running_loop().create_task(
+            self._dial(lambda: _Connection(self._open.discard, self._open.add))
+        )
+        turn.end_it = dialling.cancel
+        self._dialling.add(dialling)
+        try:
+            await asyncio.wait((dialling,), timeout=turn.left() or None)
+        finally:
+            self._dialling.discard(dialling)
+        if not dialling.done():
+            dialling.cancel()
+            await asyncio.wait((dialling,))
+        if dialling.cancelled():
+            turn.left()
             raise Unavailable(CLOSED)
         try:
-            async with asyncio.timeout(turn.left() or None):
-                connection = await self._dial(lambda: _Connection(self._open.discard))
-        except TimeoutError as error:
-            turn.cause = error
-            raise DeadlineExceeded(
-                "the time was up before a connection was made; the call was not sent"
-            ) from error
+            connection = dialling.result()
         except CallError as error:
             turn.cause = error.__cause__
             raise
-        self._open.add(connection)
-        if connection.closed.done():
-            self._open.discard(connection)
-        if self._closed:
+        if self._closed or turn.is_given_up:
             connection.transport.abort()
             raise Unavailable(CLOSED)
         return AsyncStream(connection)
@@ -74,6 +81,8 @@ class AsyncNetwork(httpcore.AsyncNetworkBackend):
     def break_off(self) -> None:
         """Ends all connections, and calls on them; no further ones are made."""
         self._closed = True
+        for dialling in list(self._dialling):
+            dialling.cancel()
         for connection in list(self._open):
             connection.transport.abort()
 
@@ -95,21 +104,28 @@ class _Connection(Dialled, asyncio.StreamReaderProtocol):
 
     Args:
         gone: Told when it is closed.
+        here: Told when it is open.
     """
 
     transport: asyncio.Transport
 
-    def __init__(self, gone: collections.abc.Callable[[_Connection], None]) -> None:
+    def __init__(
+        self,
+        gone: collections.abc.Callable[[_Connection], None],
+        here: collections.abc.Callable[[_Connection], None],
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.reader = asyncio.StreamReader(loop=loop)
         super().__init__(self.reader, loop=loop)
         self._gone = gone
+        self._here = here
         self.closed: asyncio.Future[None] = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.transport = typing.cast("asyncio.Transport", transport)
         self.writer = asyncio.StreamWriter(self.transport, self, self.reader, asyncio.get_running_loop())
+        self._here(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -154,6 +170,9 @@ class AsyncStream(httpcore.AsyncNetworkStream):
             DeadlineExceeded: The time is up.
         """
         turn = typing.cast("Turn", timeout)
+        turn.end_it = self._connection.transport.abort
+        if turn.is_given_up:
+            turn.end_it()
         data = turn.together(buffer)
         if not data:
             return

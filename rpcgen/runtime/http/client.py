@@ -46,6 +46,7 @@ if typing.TYPE_CHECKING:
 _KEPT = 4.0
 """Seconds that an idle connection is kept: servers let go after 5 (uvicorn), or later."""
 
+NO_TURN = "other calls took all the time; the call was not sent"
 CLOSED = "the channel is closed; the call was not sent"
 
 _WORTHWHILE = 1024
@@ -136,10 +137,12 @@ class Turn:
         "_receive_time",
         "cause",
         "end",
+        "end_it",
         "head",
         "is_cut",
         "is_ended",
         "is_fresh",
+        "is_given_up",
         "is_sent",
     )
 
@@ -156,6 +159,9 @@ class Turn:
         """The connection broke while it was sent; there may be a response all the same."""
         self.is_ended = False
         """The server has ended the connection."""
+        self.end_it: collections.abc.Callable[[], object] | None = None
+        """Closes its connection, or what makes one, where another task may want that."""
+        self.is_given_up = False
         self.cause: BaseException | None = None
         """Of the error that it ends in: httpcore takes that away."""
 
@@ -174,6 +180,12 @@ class Turn:
         if self._latest <= now:
             raise ConnectionLost(f"a reply took longer than {self._receive_time:g} s to come; {MAYBE}")
         return min(self._latest, math.inf if self.end is None else self.end) - now
+
+    def give_up(self) -> None:
+        """Nobody waits for it any more: has it end soon, by an error of its connection."""
+        self.is_given_up = True
+        if self.end_it is not None:
+            self.end_it()
 
     def begun(self) -> None:
         """Something of the response has come."""
@@ -311,7 +323,7 @@ def translated(turn: Turn) -> collections.abc.Iterator[None]:
         error.__cause__, turn.cause = turn.cause, None
         raise
     except httpcore.PoolTimeout as error:
-        raise DeadlineExceeded("other calls took all the time; the call was not sent") from error
+        raise DeadlineExceeded(NO_TURN) from error
     except httpcore.RemoteProtocolError as error:
         if turn.is_ended:
             raise turn.broken("the server closed the connection") from error

@@ -289,6 +289,22 @@ async def test_a_cancelled_task_tells_the_server() -> None:
             assert await AsyncClientStub(channel).divide(1) == 1.0
 
 
+@runs
+async def test_cancelled_calls_leave_nothing_behind(served: Served) -> None:
+    """At whatever step tasks are cancelled: httpcore by itself would keep their connections for ever."""
+    async with rpc.connect_async(served.url, max_connections=4) as channel:
+        stub = AsyncClientStub(channel)
+        for steps in range(60):
+            task = asyncio.create_task(stub.divide(steps))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            outcome = (await asyncio.gather(task, return_exceptions=True))[0]
+            assert isinstance(outcome, asyncio.CancelledError) or outcome == steps
+        assert await asyncio.gather(*(stub.divide(number) for number in range(20))) == list(range(20))
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 def test_a_channel_in_several_event_loops(served: Served) -> None:
     async def settled() -> None:
         while len(asyncio.all_tasks()) > 1:
