@@ -32,6 +32,9 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.limits import Limits
 
     Page: typing.TypeAlias = collections.abc.Callable[[Request], Response]
+    # Functions that give one of these save a coroutine around another.
+    Responding: typing.TypeAlias = collections.abc.Coroutine[typing.Any, typing.Any, Response]
+    Reading: typing.TypeAlias = collections.abc.Coroutine[typing.Any, typing.Any, bytes]
     Shape: typing.TypeAlias = collections.abc.Callable[[bytes], Response]
 
 BINARY = ("binary", "application/octet-stream")
@@ -118,12 +121,12 @@ class Routes:
         response.headers.append(_NO_STORE)
         return response
 
-    async def _post(self, request: Request, receive: Receive, engine: Engine) -> Response:
+    def _post(self, request: Request, receive: Receive, engine: Engine) -> Responding:
         kind = _KINDS.get(request.headers.get(b"content-type", b""))
         if kind is None:
             kind = request.text(b"content-type").partition(";")[0].strip().lower()
         if request.path == "/" and kind in BINARY:
-            return await self._binary(request, receive, engine, kind)
+            return self._binary(request, receive, engine, kind)
         if kind != _JSON:
             came = f"not {kind[:80]!r}" if kind else "and there is none"
             meant = "application/json, or binary" if request.path == "/" else "application/json"
@@ -133,7 +136,11 @@ class Routes:
                 (b"accept-post", meant.replace(" or", "").encode()),
             )
         if request.path == "/":
-            return await self._message(request, receive, engine)
+            return self._message(request, receive, engine)
+        return self._at_path(request, receive, engine)
+
+    async def _at_path(self, request: Request, receive: Receive, engine: Engine) -> Response:
+        """Answers a call whose method the path says."""
         context = self._context(request)
         served = self._served(request.path)
         data = await self._body(request, receive, engine)
@@ -228,11 +235,14 @@ class Routes:
             raise Refusal(404, found.message)
         return served
 
-    async def _body(self, request: Request, receive: Receive, engine: Engine) -> bytes:
+    def _body(self, request: Request, receive: Receive, engine: Engine) -> Reading:
         coding = bodies.coding_of(request)
-        data = await bodies.read(request, receive, self._limits, engine.readings)
         if not coding:
-            return data
+            return bodies.read(request, receive, self._limits, engine.readings)
+        return self._expanded(coding, request, receive, engine)
+
+    async def _expanded(self, coding: str, request: Request, receive: Receive, engine: Engine) -> bytes:
+        data = await bodies.read(request, receive, self._limits, engine.readings)
         if len(data) > bodies.LONG // 16:
             return typing.cast(bytes, await engine.in_thread(bodies.expand, coding, data, self._limits))
         return bodies.expand(coding, data, self._limits)

@@ -86,8 +86,12 @@ def writer(scalar: schema.Scalar) -> Form:
     low, high = _RANGES.get(scalar, (0, 0))
     low, high = max(low, -_EXACT), min(high, _EXACT)
 
+    is_exact = scalar is schema.DOUBLE
+
     def write(value: typing.Any, room: int) -> typing.Any:
         if has_limits and value.__class__ is int and low <= value <= high:
+            return value
+        if is_exact and value.__class__ is float and value - value == 0:
             return value
         try:
             return finish(to_wire(value))
@@ -107,8 +111,11 @@ def reader(scalar: schema.Scalar) -> Form:
     parse = _READ[scalar]
     to_wire, way = _through_wire(scalar), conversion(scalar)
     is_text = scalar not in _NO_TEXT
+    is_exact = scalar is schema.DOUBLE
 
     def read(data: typing.Any, room: int) -> typing.Any:
+        if is_exact and data.__class__ is float and data - data == 0:
+            return data
         try:
             if is_text and data.__class__ is not str:
                 raise TypeError
