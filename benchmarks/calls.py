@@ -1,21 +1,21 @@
 """One call at a time: a blocking client and a server, each a process, on one processor.
 
 A wake-up across processors costs more than everything that is measured here, and hides it.
-Beside rpcgen, framed and plain, stand bare blocking sockets that send the same bytes (the floor), and
-thriftpy2 where it is installed. Ratios are taken round by round.
+Beside rpcgen, framed and plain, stand bare blocking sockets that send as many bytes, in Python (the floor) and
+in C, and the peers that are installed. Ratios are taken round by round.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 import pathlib
-import sys
 import tempfile
 import typing
 
 from benchmarks import peers
+from benchmarks.blocking_peers import BLOCKING, ONE
 from benchmarks.contestants import INTERFACE, PINNED, RAW_SERVER, READ, THREAD_SERVER, WORK
-from benchmarks.figures import Figure, alternate, from_rounds
+from benchmarks.figures import Figure, alternate, from_rounds, ratios
 from benchmarks.processes import Bench
 
 TIMED = """\
@@ -66,16 +66,35 @@ timed(call, count)
 
 COUNTS = {"small": 5000, "error": 5000, "medium": 3000, "bulk": 100}
 
+SLOWER = {"grpcio": 8, "connect-python": 8, "rpyc": 4, "pyro5": 2}
+"""So many fewer calls are enough of those who take so much longer."""
+
 GOALS = {"small": 1.2, "error": 1.2, "medium": 1.45, "bulk": 1.2}
 """At most so many times the floor, at the median of the calls."""
 
 STEADY = 2.0
 """The 99th percentile of bulk calls is at most so many times their median."""
 
+FLOOR_IN_C = pathlib.Path(__file__).with_name("floor.c")
+SIZES = """\
+for name, (protocol, args, reply) in WORKS.items():
+    print(name, len(protocol.args_encode(*args)), len(protocol.result_encode(reply)))
+"""
+
+OURS = ("framed", "plain")
+
+
+class Contestant(typing.NamedTuple):
+    """Who is measured: the words of its client for each work, up to the count, and the program if not Python."""
+
+    works: typing.Mapping[str, tuple[str, ...]]
+    program: pathlib.Path | None = None
+    slower: int = 1
+
 
 def run(quick: bool) -> typing.Iterable[Figure]:
-    found = peers.installed("thriftpy2")
-    with tempfile.TemporaryDirectory() as folder:
+    found = peers.installed(*BLOCKING)
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         bench = Bench(pathlib.Path(folder), also=peers.distributions(found))
         scripts = {
             "server": THREAD_SERVER,
@@ -83,66 +102,86 @@ def run(quick: bool) -> typing.Iterable[Figure]:
             "plain_client": WORK + READ + TIMED + CLIENT.format(protocol="plain"),
             "raw_server": WORK + RAW_SERVER,
             "raw_client": WORK + TIMED + RAW_CLIENT,
-            "thrift_server": peers.THRIFT + peers.THRIFT_SERVER,
-            "thrift_client": peers.THRIFT + TIMED + peers.THRIFT_CLIENT,
+            "sizes": WORK + SIZES,
         }
+        for name in found:
+            scripts[f"{name}_server"] = BLOCKING[name].server
+            scripts[f"{name}_client"] = BLOCKING[name].connected + TIMED + ONE
         for name, text in scripts.items():
             (bench.folder / f"{name}.py").write_text(PINNED + text, encoding="utf-8")
         (bench.folder / "calls.idl").write_text(INTERFACE, encoding="utf-8")
-        (bench.folder / "calc.thrift").write_text(peers.THRIFT_INTERFACE, encoding="utf-8")
         bench.compile("calls")
-        with bench.serve("server.py") as ours, bench.serve("raw_server.py") as raw:
-            contestants = {
-                "framed": ("framed_client.py", ours),
-                "plain": ("plain_client.py", ours),
-                "floor": ("raw_client.py", raw),
-            }
-            if not found:
-                yield Figure("calls", "thriftpy2", None, "µs", note="not installed: make peers")
-                yield from _measure(bench, contestants, quick)
-                return
-            with bench.serve("thrift_server.py") as thrift:
-                yield from _measure(bench, contestants | {"thriftpy2": ("thrift_client.py", thrift)}, quick)
+        peers.prepare(bench, found)
+        for name in BLOCKING.keys() - set(found):
+            yield Figure("calls, one at a time", name, None, "µs", note="not installed: make peers")
+        contestants = _contestants(bench, stack, found)
+        program = bench.build(FLOOR_IN_C)
+        if program is not None:
+            port = stack.enter_context(bench.serve("serve", python=program))
+            sized = map(str.split, bench.run("sizes.py").splitlines())
+            works = {work: ("call", str(port), *sizes) for work, *sizes in sized}
+            contestants["floor in C"] = Contestant(works, program)
+        else:
+            yield Figure("calls, one at a time", "floor in C", None, "µs", note="not installed: gcc")
+        for work, count in COUNTS.items():
+            yield from _measure(bench, contestants, work, count // 50 if quick else count, quick)
+
+
+def _contestants(
+    bench: Bench, stack: contextlib.ExitStack, found: typing.Sequence[str]
+) -> dict[str, Contestant]:
+    def words(client: str, port: int, works: typing.Iterable[str]) -> dict[str, tuple[str, ...]]:
+        return {work: (f"{client}_client.py", work, str(port)) for work in works}
+
+    ours, raw = (stack.enter_context(bench.serve(script)) for script in ("server.py", "raw_server.py"))
+    contestants = {
+        name: Contestant(words(client, port, COUNTS))
+        for name, client, port in (
+            ("framed", "framed", ours),
+            ("plain", "plain", ours),
+            ("floor", "raw", raw),
+        )
+    }
+    for name in found:
+        port = stack.enter_context(bench.serve(f"{name}_server.py"))
+        works = words(name, port, BLOCKING[name].works)
+        contestants[name] = Contestant(works, slower=SLOWER.get(name, 1))
+    return contestants
 
 
 def _measure(
-    bench: Bench, contestants: typing.Mapping[str, tuple[str, int]], quick: bool
+    bench: Bench, contestants: typing.Mapping[str, Contestant], work: str, count: int, quick: bool
 ) -> typing.Iterable[Figure]:
-    for work, count in COUNTS.items():
-        works: dict[str, typing.Callable[[], float]] = {}
-        tails: dict[str, list[float]] = {}
-        for name, (script, port) in contestants.items():
-            if name != "thriftpy2" or work != "bulk":
-                tails[name] = []
-                works[name] = _call(bench, script, work, port, count // 20 if quick else count, tails[name])
-        measured = alternate(works, 1 if quick else 11)
-        group = f"calls, one at a time: {work}"
+    works: dict[str, typing.Callable[[], float]] = {}
+    tails: dict[str, list[float]] = {}
+    for name, one in contestants.items():
+        if work in one.works:
+            tails[name] = []
+            works[name] = _call(bench, one, work, max(20, count // one.slower), tails[name])
+    measured = alternate(works, 1 if quick else 11)
+    group = f"calls, one at a time: {work}"
+    for name, rounds in measured.items():
+        yield from_rounds(group, name, rounds, "µs")
+    for ours in OURS:
+        for other in [name for name in measured if name not in OURS]:
+            goal = None if other == "floor in C" else GOALS[work] if other == "floor" else 1.0
+            found = ratios(measured[ours], measured[other])
+            yield from_rounds(group, f"{ours} ÷ {other}", found, "×", at_most=goal)
+    if work == "bulk":
         for name, rounds in measured.items():
-            yield from_rounds(group, name, rounds, "µs")
-        for ours in ("framed", "plain"):
-            for other in measured.keys() - {"framed", "plain"}:
-                ratios = [one / floor for one, floor in zip(measured[ours], measured[other], strict=True)]
-                goal = GOALS[work] if other == "floor" else 1.0
-                yield from_rounds(group, f"{ours} ÷ {other}", ratios, "×", at_most=goal)
-        if work == "bulk":
-            for name, rounds in measured.items():
-                ratios = [tail / median for tail, median in zip(tails[name], rounds, strict=True)]
-                steady = None if name == "floor" else STEADY
-                yield from_rounds(group, f"{name}, p99 ÷ median", ratios, "×", at_most=steady)
+            steady = STEADY if name in OURS else None
+            yield from_rounds(
+                group, f"{name}, p99 ÷ median", ratios(tails[name], rounds), "×", at_most=steady
+            )
 
 
 def _call(
-    bench: Bench, script: str, work: str, port: int, count: int, tails: list[float]
+    bench: Bench, one: Contestant, work: str, count: int, tails: list[float]
 ) -> typing.Callable[[], float]:
     def measure() -> float:
-        median, tail = map(float, bench.run(script, work, str(port), str(count)).split())
+        told = bench.run(*one.works[work], str(count), python=one.program)
+        median, tail = map(float, told.split())
         tails.append(tail)
         return median
 
     return measure
-
-
-if __name__ == "__main__":
-    from benchmarks.figures import table
-
-    print(table(list(run("--quick" in sys.argv))), f"\non {os.uname().nodename}")

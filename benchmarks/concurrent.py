@@ -2,7 +2,8 @@
 
 The floor is an asyncio Protocol at either end that sends as many bytes as a call and its reply take, joined
 into one write a turn, and looks at none of them. Client and server are processes; one at a time they share one
-processor. Peers, and uvloop's loop at both ends, stand beside where they are installed.
+processor. Peers, and uvloop's loop at both ends, stand beside where they are installed; those whose clients only
+block have as many threads, a connection each.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tempfile
 import typing
 
 from benchmarks import peers
+from benchmarks.blocking_peers import BLOCKING, CONNECT_ASYNC
 from benchmarks.contestants import (
     CONNECT,
     ECHO_CLIENT,
@@ -22,6 +24,7 @@ from benchmarks.contestants import (
     READ,
     RUN,
     TASKS,
+    THREADS,
     WORK,
     async_server,
 )
@@ -30,7 +33,13 @@ from benchmarks.processes import Bench
 
 HANDLERS = ("inline", "coroutine", "thread")
 
-SLOWER = {"grpcio": 10, "thread": 10, "pycapnp": 5}
+WORKS = (("small", 1), ("medium", 1), ("small", 64), ("medium", 64))
+"""What is called, and how many calls at once."""
+
+PEERS = ("pycapnp", "grpcio", "connect-python", "rpyc", "pyro5")
+IN_THREADS = ("rpyc", "pyro5")
+
+SLOWER = {"grpcio": 10, "connect-python": 10, "rpyc": 10, "pyro5": 10, "thread": 10, "pycapnp": 5}
 """So many fewer calls are enough of those who take so much longer."""
 
 AT_MOST = {("small", 1, "inline ÷ floor"): 1.5}
@@ -51,20 +60,14 @@ class Contestant(typing.NamedTuple):
 
 
 def run(quick: bool) -> typing.Iterable[Figure]:
-    found = peers.installed("pycapnp", "grpcio", "uvloop")
+    found = peers.installed(*PEERS, "uvloop")
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(pathlib.Path(folder), also=peers.distributions(found))
-        texts = {
-            "calls.idl": INTERFACE,
-            "calc.capnp": peers.CAPNP_INTERFACE,
-            "calc.proto": peers.GRPC_INTERFACE,
-        }
-        for name, text in (texts | _scripts()).items():
+        for name, text in ({"calls.idl": INTERFACE} | _scripts()).items():
             (bench.folder / name).write_text(text, encoding="utf-8")
         bench.compile("calls")
-        if "grpcio" in found:
-            bench.run("-m", "grpc_tools.protoc", "-I.", "--python_out=.", "--grpc_python_out=.", "calc.proto")
-        for work, at_once in (("small", 1), ("small", 64), ("medium", 64)):
+        peers.prepare(bench, found)
+        for work, at_once in WORKS[::3] if quick else WORKS:
             yield from _measure(bench, work, at_once, found, quick)
 
 
@@ -78,7 +81,12 @@ def _scripts() -> dict[str, str]:
         "pycapnp_client": peers.CAPNP_CONNECT + TASKS + "asyncio.run(capnp.run(main()))\n",
         "grpcio_server": peers.GRPC_SERVER,
         "grpcio_client": peers.GRPC_CONNECT + TASKS + RUN,
+        "connect-python_server": BLOCKING["connect-python"].server,
+        "connect-python_client": CONNECT_ASYNC + TASKS + RUN,
     }
+    for name in IN_THREADS:
+        texts[f"{name}_server"] = BLOCKING[name].server
+        texts[f"{name}_client"] = BLOCKING[name].connected + THREADS
     pinned = {f"pinned_{name}": PINNED + text for name, text in texts.items()}
     return {f"{name}.py": text for name, text in (texts | pinned).items()}
 
@@ -89,7 +97,7 @@ def _measure(
     group = f"{work} calls from asyncio, {at_once} at once"
     pinned = "pinned_" if at_once == 1 else ""
     contestants = {name: Contestant(f"{pinned}{name}_server.py", f"{pinned}client.py") for name in HANDLERS}
-    for name in ("floor", "pycapnp", "grpcio"):
+    for name in ("floor", *PEERS):
         if name == "floor" or name in found:
             contestants[name] = Contestant(f"{pinned}{name}_server.py", f"{pinned}{name}_client.py")
         else:
@@ -128,7 +136,7 @@ def _ratios(measured: typing.Container[str]) -> typing.Iterable[tuple[str, str]]
     for name in ("inline", "coroutine"):
         if "floor, uvloop" in measured:
             yield f"{name}, uvloop", "floor, uvloop"
-        for peer in ("pycapnp", "grpcio"):
+        for peer in PEERS:
             if peer in measured:
                 yield peer, name
                 if f"{name}, uvloop" in measured:

@@ -13,6 +13,7 @@ import time
 import typing
 
 from benchmarks import peers
+from benchmarks.blocking_peers import ONE
 from benchmarks.calls import CLIENT, RAW_CLIENT, TIMED
 from benchmarks.contestants import (
     CONNECT,
@@ -74,7 +75,6 @@ def run(quick: bool) -> typing.Iterable[Figure]:
         bench = Bench(pathlib.Path(folder), also=peers.distributions(found))
         texts = {
             "calls.idl": INTERFACE,
-            "calc.thrift": peers.THRIFT_INTERFACE,
             "ThreadServer_server.py": THREAD_SERVER,
             "AsyncServer_server.py": async_server("inline"),
             "raw_server.py": WORK + RAW_SERVER,
@@ -82,7 +82,7 @@ def run(quick: bool) -> typing.Iterable[Figure]:
             "thriftpy2_server.py": peers.THRIFT + peers.THRIFT_SERVER,
             "one.py": WORK + READ + TIMED + CLIENT.format(protocol="framed"),
             "one_raw.py": WORK + TIMED + RAW_CLIENT,
-            "one_thrift.py": peers.THRIFT + TIMED + peers.THRIFT_CLIENT,
+            "one_thrift.py": peers.THRIFT + peers.THRIFT_CONNECTED + TIMED + ONE,
             "many.py": WORK + READ + CONNECT + TASKS + RUN,
             "many_echo.py": WORK + ECHO_CLIENT + RUN,
             "idle.py": WORK + IDLE,
@@ -91,6 +91,7 @@ def run(quick: bool) -> typing.Iterable[Figure]:
             (bench.folder / name).write_text(text, encoding="utf-8")
             (bench.folder / f"pinned_{name}").write_text(PINNED + text, encoding="utf-8")
         bench.compile("calls")
+        peers.prepare(bench, found)
         if not found:
             yield Figure("cost of a server", "thriftpy2", None, "µs", note="not installed: make peers")
         yield from _processor(bench, found, quick)

@@ -7,6 +7,9 @@ import typing
 
 from benchmarks.contestants import READ
 
+if typing.TYPE_CHECKING:
+    from benchmarks.processes import Bench
+
 THRIFT_INTERFACE = """\
 exception InvalidOperation { 1: string message }
 struct Address { 1: string street  2: string city  3: i32 zip }
@@ -52,23 +55,19 @@ server.trans.listen = lambda: None
 server.serve()
 """
 
-THRIFT_CLIENT = """\
-name, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-client = make_client(calc.Calc, "127.0.0.1", port, timeout=None, **how)
-args = (1, 0) if name == "error" else (200, 100)
-def call():
-    try:
-        client.divide(*args)
-    except calc.InvalidOperation:
-        pass
-works = {"error": call, "small": lambda: client.divide(*args), "medium": lambda: read(client.echo(PERSON))}
-timed(works[name], count)
-"""
-
-THRIFT_THREAD = """\
+THRIFT_CONNECTED = """\
 def connected(port):
     client = make_client(calc.Calc, "127.0.0.1", port, timeout=None, **how)
-    return {"small": lambda: client.divide(200, 100), "medium": lambda: read(client.echo(PERSON))}
+    def refused():
+        try:
+            client.divide(1, 0)
+        except calc.InvalidOperation:
+            pass
+    return {
+        "small": lambda: client.divide(200, 100),
+        "error": refused,
+        "medium": lambda: read(client.echo(PERSON)),
+    }
 """
 
 CAPNP_INTERFACE = """\
@@ -187,7 +186,9 @@ PEERS: typing.Final = {
     "uvloop": ("uvloop", ("uvloop",)),
     "uvicorn": ("uvicorn", ("uvicorn", "httptools")),
     "fastapi": ("fastapi", ("fastapi",)),
-    "connect-python": ("connectrpc", ("connect-python", "protobuf")),
+    "connect-python": ("connectrpc", ("connect-python", "protobuf", "uvicorn", "httptools")),
+    "rpyc": ("rpyc", ("rpyc",)),
+    "pyro5": ("Pyro5", ("pyro5", "msgpack")),
 }
 """Peer → a module that tells whether it is installed, and the distributions that it needs."""
 
@@ -195,11 +196,36 @@ NAMES: typing.Final = ("msgspec", "protobuf", *(name for name in PEERS if name !
 """What tells a figure of a peer by its name; under uvloop it may as well be ours."""
 
 
+COMPILED = ("grpcio", "connect-python")
+"""Peers whose messages protoc compiles, which comes with gRPC's tools."""
+
+
 def installed(*peers: str) -> list[str]:
     """Gives those of the peers that can be measured here."""
-    return [peer for peer in peers if importlib.util.find_spec(PEERS[peer][0]) is not None]
+    protoc = importlib.util.find_spec(PEERS["grpcio"][0]) is not None
+    return [
+        peer
+        for peer in peers
+        if importlib.util.find_spec(PEERS[peer][0]) is not None and (protoc or peer not in COMPILED)
+    ]
 
 
-def distributions(peers: typing.Iterable[str]) -> tuple[str, ...]:
+INTERFACES: typing.Final = {
+    "calc.thrift": THRIFT_INTERFACE,
+    "calc.capnp": CAPNP_INTERFACE,
+    "calc.proto": GRPC_INTERFACE,
+}
+
+
+def prepare(bench: Bench, found: typing.Container[str]) -> None:
+    """Writes the interfaces of peers into a bench's folder, and compiles what has to be."""
+    for name, text in INTERFACES.items():
+        (bench.folder / name).write_text(text, encoding="utf-8")
+    if any(peer in found for peer in COMPILED):
+        bench.run("-m", "grpc_tools.protoc", "-I.", "--python_out=.", "--grpc_python_out=.", "calc.proto")
+
+
+def distributions(peers: typing.Collection[str]) -> tuple[str, ...]:
     """Gives what an environment needs for peers."""
-    return tuple(name for peer in peers for name in PEERS[peer][1])
+    tools = ("grpcio", "grpcio-tools") if any(peer in peers for peer in COMPILED) else ()
+    return (*tools, *(name for peer in peers for name in PEERS[peer][1]))

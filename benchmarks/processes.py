@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import pathlib
+import shutil
 import subprocess
 import time
 import typing
@@ -63,16 +64,16 @@ class Bench:
         return time.perf_counter() - start
 
     @contextlib.contextmanager
-    def serve(self, script: str, *arguments: str) -> typing.Iterator[int]:
+    def serve(self, *arguments: str, python: pathlib.Path | None = None) -> typing.Iterator[int]:
         """Runs a server of the folder, which prints its port; ends it afterwards."""
-        with self.server(script, *arguments) as (port, _):
+        with self.server(*arguments, python=python) as (port, _):
             yield port
 
     @contextlib.contextmanager
-    def server(self, script: str, *arguments: str) -> typing.Iterator[tuple[int, int]]:
+    def server(self, *arguments: str, python: pathlib.Path | None = None) -> typing.Iterator[tuple[int, int]]:
         """Does what ``serve`` does; gives the port and the process's id."""
         with subprocess.Popen(
-            [self._python, script, *arguments],
+            [python or self._python, *arguments],
             cwd=self.folder,
             env=self._environment,
             stdout=subprocess.PIPE,
@@ -80,7 +81,10 @@ class Bench:
         ) as process:
             assert process.stdout is not None
             try:
-                yield int(process.stdout.readline()), process.pid
+                told = process.stdout.readline()
+                if not told.strip().isdigit():
+                    raise RuntimeError(f"{' '.join(arguments)} printed {told!r} and not its port")
+                yield int(told), process.pid
             finally:
                 process.terminate()
 
@@ -101,6 +105,15 @@ class Bench:
                 raise RuntimeError(f"{script} {' '.join(arguments)} ended early")
             yield
             process.stdin.close()
+
+    def build(self, source: pathlib.Path) -> pathlib.Path | None:
+        """Compiles a program in C into the folder; None where there is no compiler."""
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        if compiler is None:
+            return None
+        program = self.folder / source.stem
+        subprocess.run([compiler, "-O2", "-o", program, source], check=True)
+        return program
 
     def write(self, shape: Shape, methods: int) -> None:
         """Writes the interface as ``SHAPE_METHODS.idl``, and for gRPC as ``.proto``."""

@@ -27,7 +27,6 @@ def run(quick: bool) -> typing.Iterable[Figure]:
         bench = Bench(pathlib.Path(folder), also=peers.distributions(found))
         texts = {
             "calls.idl": INTERFACE,
-            "calc.thrift": peers.THRIFT_INTERFACE,
             "server.py": THREAD_SERVER,
             "async_server.py": async_server("inline"),
             "pooled.py": WORK + READ + STUB.format(options='protocol="framed"') + THREADS,
@@ -36,11 +35,12 @@ def run(quick: bool) -> typing.Iterable[Figure]:
             + STUB.format(options='protocol="framed", multiplex=True')
             + THREADS,
             "thrift_server.py": peers.THRIFT + peers.THRIFT_SERVER,
-            "thrift_client.py": peers.THRIFT + peers.THRIFT_THREAD + THREADS,
+            "thrift_client.py": peers.THRIFT + peers.THRIFT_CONNECTED + THREADS,
         }
         for name, text in texts.items():
             (bench.folder / name).write_text(text, encoding="utf-8")
         bench.compile("calls")
+        peers.prepare(bench, found)
         contestants = {
             "pooled": ("pooled.py", "server.py"),
             "multiplexed": ("multiplexed.py", "server.py"),
