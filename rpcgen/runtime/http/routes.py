@@ -63,6 +63,8 @@ class Routes:
         self._limits = limits
         self._authenticate = authenticate
         self._cors = cors
+        self._reader = CallReader(limits)
+        """Of bodies; nothing is in it between two."""
         self.pages: dict[str, Page] = {"/healthz": self._health}
         """What GET answers that is no call, by path."""
 
@@ -176,7 +178,7 @@ class Routes:
         context = self._context(request)
         data = await self._body(request, receive, engine)
         reply, method = b"", None
-        reader = CallReader(self._limits)
+        reader = self._reader
         try:
             call = reader.take(data)
             if call is None or reader.pending:
@@ -193,6 +195,7 @@ class Routes:
                 args = method.arguments(call[1])
                 reply = args if isinstance(args, bytes) else await engine.run(method, args, context, receive)
         except ProtocolError as error:
+            self._reader = CallReader(self._limits)  # something is left in the other
             reply = encode_fault(FaultCode.BAD_REQUEST, error.problem)
         return self._with_metadata(reply, method, context, lambda reply: Response(200, reply, kind.encode()))
 
