@@ -73,7 +73,7 @@ FLOORS = [
 """The runtime from top to bottom. A module imports from its own room and from lower floors."""
 
 LIBRARIES = {
-    "cli": {"uvicorn"},
+    "cli": {"uvicorn", "libcst"},
     "loading": set(),
     "highlighting": {"pygments"},
     "codegen": {"jinja2", "msgspec"},

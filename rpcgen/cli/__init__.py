@@ -27,6 +27,7 @@ COMMANDS = (
     "explain",
     "encode",
     "decode",
+    "sync",
     "serve",
     "call",
     "describe",
@@ -54,6 +55,7 @@ Commands:
   explain   say what each byte of a message, or of a captured stream, is
   encode    write the bytes of a message that is given in JSON
   decode    write messages, or a captured stream, as JSON
+  sync      add the methods to your handlers that their interface has, and they lack
   serve     serve your handlers: to clients of rpcgen, over HTTP, or both
   call      call a method of a server, and show the result as JSON
   describe  show the interface of a server that runs
