@@ -20,9 +20,9 @@ Adds the methods to a class of handlers that its interface has and it lacks.
 
 Usage: rpcgen sync [OPTIONS] HANDLERS.py --idl FILE
 
-Each gets its signature, a docstring and `raise NotImplementedError`, at the end of the class; nothing
-else in the file changes. Methods that cannot be called as the interface says are listed, and left as
-they are. Needs rpcgen[sync].
+Each gets its signature, a docstring and `raise NotImplementedError`, at the end of the class;
+nothing else in the file changes. Methods that cannot be called as the interface says are listed,
+and left as they are. Needs rpcgen[sync].
 
 Options:
   --idl FILE                  the interface
