@@ -186,8 +186,8 @@ async def connected(port):
         async def medium():
             read(await stub.echo(PERSON))
         def make(work):
-            divide = stub.divide
-            return {"small": lambda: divide(200, 100), "medium": medium}[work]
+            divide, blob = stub.divide, stub.blob
+            return {"small": lambda: divide(200, 100), "medium": medium, "bulk": lambda: blob(DATA)}[work]
         yield make
 """
 
@@ -217,5 +217,9 @@ print((time.perf_counter() - begin) / (count // at_once * at_once) * 1e6)
 STUB = """\
 stub = calls.ClientStub(calls.Channel("127.0.0.1", int(sys.argv[2]), {options}))
 def connected(port):
-    return {{"small": lambda: stub.divide(200, 100), "medium": lambda: read(stub.echo(PERSON))}}
+    return {{
+        "small": lambda: stub.divide(200, 100),
+        "medium": lambda: read(stub.echo(PERSON)),
+        "bulk": lambda: stub.blob(DATA),
+    }}
 """

@@ -58,7 +58,7 @@ def test_an_interface_has_the_methods_asked_for(shape: Shape) -> None:
     "name",
     [
         *("compiler", "importing", "cold_start", "codec", "codec_python", "session", "calls", "distributed"),
-        *("concurrent", "threads", "http", "cost", "registry"),
+        *("concurrent", "threads", "bulk", "thousand", "servers", "http", "cost", "registry"),
         pytest.param("zookeeper", marks=pytest.mark.xdist_group("zookeeper")),
         pytest.param("tasks", marks=pytest.mark.xdist_group("zookeeper")),
     ],
@@ -68,7 +68,10 @@ def test_each_benchmark_runs(name: str, tmp_path: pathlib.Path, capsys: pytest.C
     assert frame.main([name, "--quick", "--output", str(output)]) == 0
     figures = json.loads(output.read_text())["figures"]
     assert figures
-    assert all(figure["value"] or figure["note"].startswith("not installed") for figure in figures)
+    for figure in figures:  # memory may well not grow
+        assert figure["value"] or figure["unit"] == "KiB" or figure["note"].startswith("not installed"), (
+            figure
+        )
     assert all(figure["name"] in capsys.readouterr().out for figure in figures[:1])
 
 
