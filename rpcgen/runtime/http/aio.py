@@ -123,6 +123,7 @@ class AsyncHttpChannel(HttpCaller, AsyncClosing):
                     if not answer.take(piece):
                         break
             finally:
+                turn.end_it = None  # the connection may be another call's from now on
                 await response.aclose()
         return answer.reply()
 

@@ -39,13 +39,10 @@ class HttpChannel(HttpCaller, Closing):
     """
 
     def _start(self) -> None:
-        import httpcore
-
         from rpcgen.runtime.http.network import Network
 
         self._process = os.getpid()
-        self._network = Network(self._target.address, self._tls)
-        self._pool = httpcore.ConnectionPool(**self._kept, network_backend=self._network)
+        self._network = Network(self._target.address, self._tls, self._kept["max_connections"])
 
     def call(
         self,
@@ -101,8 +98,8 @@ class HttpChannel(HttpCaller, Closing):
         request = self._request(message, metadata, turn)
         if self._closed:
             raise Unavailable(CLOSED)
-        with translated(turn):
-            response = self._pool.handle_request(request)
+        with translated(turn), self._network.connection(turn) as connection:
+            response = connection.handle_request(request)
             try:
                 answer = Answer(response.status, response.headers, self._limits)
                 for piece in response.iter_stream():
@@ -137,11 +134,7 @@ class HttpChannel(HttpCaller, Closing):
         self._closed = True
         if self._process != os.getpid():
             self._leave_to_parent()
-        # Closing the descriptor under a thread that waits on it would wake nobody.
         self._network.break_off()
-        for connection in self._pool.connections:
-            if connection.is_idle():
-                connection.close()
 
     def __repr__(self) -> str:
         return f"<{'closed ' if self._closed else ''}channel to {self._target.url}>"

@@ -43,7 +43,7 @@ if typing.TYPE_CHECKING:
     Protocol: typing.TypeAlias = type[MessageProtocol[typing.Any]]
     Metadata: typing.TypeAlias = collections.abc.Mapping[str, bytes]
 
-_KEPT = 4.0
+KEPT = 4.0
 """Seconds that an idle connection is kept: servers let go after 5 (uvicorn), or later."""
 
 NO_TURN = "other calls took all the time; the call was not sent"
@@ -263,7 +263,7 @@ class HttpCaller:
         self._interceptors = tuple(interceptors)
         self._timeout = checked_timeout(timeout)
         self._limits = limits
-        self._kept: dict[str, typing.Any] = {"max_connections": max_connections, "keepalive_expiry": _KEPT}
+        self._kept: dict[str, typing.Any] = {"max_connections": max_connections, "keepalive_expiry": KEPT}
         self._closed = False
         # TLS is the network's, and so httpcore need not know of it.
         self._place = httpcore.URL(

@@ -5,13 +5,16 @@ What httpcore calls a timeout is a ``Turn`` here. TLS is done when a connection 
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import threading
 import typing
+from time import monotonic
 
 import httpcore
 
-from rpcgen.runtime.errors import CallError, Unavailable
-from rpcgen.runtime.http.client import CLOSED
+from rpcgen.runtime.errors import CallError, DeadlineExceeded, Unavailable
+from rpcgen.runtime.http.client import CLOSED, KEPT, NO_TURN
 from rpcgen.runtime.sync.client.dial import dial, secured
 from rpcgen.runtime.sync.client.line import Line, refused_by_tls
 
@@ -25,34 +28,69 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.sync.tls import TlsSocket
 
 
-class Network(httpcore.NetworkBackend):
-    """Makes a channel's connections, and knows those that are open.
+class Network:
+    """Keeps a channel's connections: one a running call, the last used first.
+
+    They are kept here, because httpcore's own pool may close, as idle, one that another thread has just begun to use.
 
     Args:
         address: The server's.
         tls: Settings, and the name to expect if it is not the host; None: without TLS.
+        most: Calls at once; None: no limit.
     """
 
-    def __init__(self, address: Address, tls: tuple[ssl.SSLContext, str | None] | None) -> None:
+    def __init__(
+        self, address: Address, tls: tuple[ssl.SSLContext, str | None] | None, most: int | None
+    ) -> None:
         self._address = address
         self._tls = tls
+        self._turns = None if most is None else threading.Semaphore(most)
+        self._origin = httpcore.Origin(b"http", address.host.encode(), address.port)
+        self._idle: collections.deque[tuple[httpcore.HTTP11Connection, Stream]] = collections.deque()
         self._open: set[Stream] = set()
         self._closed = False
 
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: typing.Iterable[typing.Any] | None = None,
-    ) -> Stream:
-        """Gives a new connection, whatever host and port are said: there is one server.
+    @contextlib.contextmanager
+    def connection(self, turn: Turn) -> collections.abc.Iterator[httpcore.HTTP11Connection]:
+        """Gives a connection for a call, and keeps it after it, if it can be used again.
 
         Raises:
             Unavailable, DeadlineExceeded: There is none; the call was not sent.
         """
-        turn = typing.cast("Turn", timeout)
+        turns = self._turns
+        if turns is not None and not turns.acquire(timeout=turn.left() or None):
+            raise DeadlineExceeded(NO_TURN)
+        try:
+            connection, stream = self._kept() or self._made(turn)
+            try:
+                yield connection
+            finally:
+                stream.used = monotonic()
+                if connection.is_idle():
+                    self._idle.append((connection, stream))
+                    self._tidy()
+                else:
+                    stream.close()
+        finally:
+            if turns is not None:
+                turns.release()
+
+    def _kept(self) -> tuple[httpcore.HTTP11Connection, Stream] | None:
+        with contextlib.suppress(IndexError):
+            while True:
+                connection, stream = self._idle.pop()
+                if monotonic() - stream.used < KEPT and not stream.has_something():
+                    return connection, stream
+                stream.close()
+        return None
+
+    def _tidy(self) -> None:
+        """Lets go of connections that nobody has needed for long: the first ones."""
+        with contextlib.suppress(IndexError):
+            while self._closed or monotonic() - self._idle[0][1].used > KEPT:
+                self._idle.popleft()[1].close()
+
+    def _made(self, turn: Turn) -> tuple[httpcore.HTTP11Connection, Stream]:
         turn.is_fresh = True
         if self._closed:
             raise Unavailable(CLOSED)
@@ -66,7 +104,7 @@ class Network(httpcore.NetworkBackend):
         if self._closed:
             stream.close()
             raise Unavailable(CLOSED)
-        return stream
+        return httpcore.HTTP11Connection(self._origin, stream), stream
 
     def _connect(self, end: float | None) -> Socket:
         sock = dial(self._address, end)
@@ -75,8 +113,10 @@ class Network(httpcore.NetworkBackend):
         return secured(sock, self._tls[0], self._tls[1] or self._address.host, end)
 
     def break_off(self) -> None:
-        """Makes calls fail that other threads have on connections; no further ones are made."""
+        """Closes idle connections, and makes calls fail that other threads have on others; no further ones are made."""
         self._closed = True
+        self._tidy()
+        # Closing the descriptor under a thread that waits on it would wake nobody.
         for stream in list(self._open):
             stream.break_off()
 
@@ -146,13 +186,12 @@ class Stream(Line, httpcore.NetworkStream):
         self._gone(self)
         super().close()
 
-    def get_extra_info(self, info: str) -> typing.Any:
-        """Says what httpcore asks: whether an idle connection is readable, which is its end."""
-        if info != "is_readable":
-            return None
-        is_readable = self.is_closed or self.is_readable()
-        if is_readable and self.is_tls:
+    def has_something(self) -> bool:
+        """Says whether an idle connection is at its end, or has something that nobody asked for."""
+        if not self.is_readable():
+            return False
+        if self.is_tls:
             # What is readable may be TLS's own.
             with contextlib.suppress(OSError):
                 return typing.cast("TlsSocket", self.sock).peek() is not None
-        return is_readable
+        return True

@@ -289,6 +289,15 @@ async def test_a_cancelled_task_tells_the_server() -> None:
             assert await AsyncClientStub(channel).divide(1) == 1.0
 
 
+def test_many_threads_share_few_connections(served: Served) -> None:
+    import concurrent.futures
+
+    with rpc.connect(served.url, max_connections=3) as channel:
+        stub = services.ClientStub(channel)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(stub.divide, range(200))) == list(range(200))
+
+
 @runs
 async def test_cancelled_calls_leave_nothing_behind(served: Served) -> None:
     """At whatever step tasks are cancelled: httpcore by itself would keep their connections for ever."""
