@@ -6,8 +6,7 @@ import typing
 
 from rpcgen.cli.arguments import COMMON, Parser
 from rpcgen.cli.console import Console
-from rpcgen.cli.interface import OPTIONS, add_options, opened
-from rpcgen.cli.messages import SAID, captured, given
+from rpcgen.cli.messages import OPTIONS, SAID, add_options, capture_of
 from rpcgen.cli.registries import printable
 
 HELP = f"""\
@@ -22,8 +21,6 @@ beginning tells which. METHOD is what replies are for; not needed where the inte
 
 Options:
 {OPTIONS}
-  --reply                     it is plain replies, whatever it looks like
-  --calls INPUT               what the other end sent: which methods these are replies to
 {COMMON}
 
 Examples:
@@ -39,10 +36,7 @@ Exit status: 0 decoded, 1 the bytes or the interface are faulty (`rpcgen explain
 def parser() -> Parser:
     """Makes the parser of the command's options."""
     found = Parser("decode")
-    found.add_argument("words", nargs="*", metavar="INPUT METHOD")
     add_options(found)
-    found.add_argument("--reply", action="store_true")
-    found.add_argument("--calls", metavar="INPUT")
     return found
 
 
@@ -50,11 +44,10 @@ def run(words: typing.Sequence[str]) -> int:
     """Runs the command; gives its exit status."""
     arguments = parser().read(words)
     console = Console(arguments.color)
-    data, method = given(arguments.words, "rpcgen decode 0140000000 --idl service.idl divide")
-    interface = opened(arguments, console)
-    if interface is None:
+    found = capture_of(arguments, console, "rpcgen decode 0140000000 --idl service.idl divide")
+    if found is None:
         return 1
-    capture = captured(data, interface, method, reply=arguments.reply, calls=arguments.calls)
+    _, interface, capture = found
 
     from rpcgen.cli.json_messages import to_json
     from rpcgen.runtime.wire.forms import text

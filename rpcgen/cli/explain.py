@@ -6,8 +6,7 @@ import typing
 
 from rpcgen.cli.arguments import COMMON, Parser
 from rpcgen.cli.console import Console
-from rpcgen.cli.interface import OPTIONS, add_options, opened
-from rpcgen.cli.messages import SAID, captured, given
+from rpcgen.cli.messages import OPTIONS, SAID, add_options, capture_of
 
 HELP = f"""\
 Explains each byte of a message, or of a captured stream: field, type, value, line of the interface.
@@ -23,8 +22,6 @@ but one, nor with --calls.
 
 Options:
 {OPTIONS}
-  --reply                     it is plain replies, whatever it looks like
-  --calls INPUT               what the other end sent: which methods these are replies to
   --full                      show long values and their bytes whole
 {COMMON}
 
@@ -40,10 +37,7 @@ Exit status: 0 explained, 1 the bytes or the interface are faulty, 2 wrong usage
 def parser() -> Parser:
     """Makes the parser of the command's options."""
     found = Parser("explain")
-    found.add_argument("words", nargs="*", metavar="INPUT METHOD")
     add_options(found)
-    found.add_argument("--reply", action="store_true")
-    found.add_argument("--calls", metavar="INPUT")
     found.add_argument("--full", action="store_true")
     return found
 
@@ -52,11 +46,10 @@ def run(words: typing.Sequence[str]) -> int:
     """Runs the command; gives its exit status."""
     arguments = parser().read(words)
     console = Console(arguments.color)
-    data, method = given(arguments.words, "rpcgen explain 0140000000 --idl service.idl divide")
-    interface = opened(arguments, console)
-    if interface is None:
+    found = capture_of(arguments, console, "rpcgen explain 0140000000 --idl service.idl divide")
+    if found is None:
         return 1
-    capture = captured(data, interface, method, reply=arguments.reply, calls=arguments.calls)
+    data, interface, capture = found
 
     from rpcgen.cli.listing import listing
 

@@ -70,10 +70,9 @@ def opened(arguments: argparse.Namespace, console: Console) -> Opened | None:
         raise CommandError("--idl is missing", help="name the interface's file: --idl service.idl")
 
     from rpcgen.cli.findings import render
+    from rpcgen.cli.sides import methods, modules
     from rpcgen.compiler.changes.sides import SideError, read_side
-    from rpcgen.loading import module_of
     from rpcgen.runtime.dispatch import Describe, Health
-    from rpcgen.runtime.stubs import MessageProtocol
 
     try:
         contract = read_side(arguments.idl, arguments.include)
@@ -82,16 +81,13 @@ def opened(arguments: argparse.Namespace, console: Console) -> Opened | None:
             raise CommandError(error.problem) from error
         render(error.report, console, "text")
         return None
-    methods: dict[str, ReferenceCodec] = {}
+    codecs: dict[str, ReferenceCodec] = {}
     lines: dict[Place, Span] = {}
-    for root in contract.roots:
-        module = module_of(root)
+    for root, module in zip(contract.roots, modules(contract), strict=True):
         _note(root, module, lines, set())
-        for value in vars(module).values():
-            if isinstance(value, MessageProtocol):
-                methods[value.name] = value.codec()
-    methods |= {each.name: each.codec() for each in (Describe, Health)}
-    return Opened(methods, lines)
+        codecs |= {name: protocol.codec() for name, protocol in methods(module).items()}
+    codecs |= {each.name: each.codec() for each in (Describe, Health)}
+    return Opened(codecs, lines)
 
 
 def _note(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import string
 import sys
 import typing
 
+from rpcgen.cli import interface as interfaces
 from rpcgen.cli.errors import CommandError, refused
 from rpcgen.cli.registries import printable
 
 if typing.TYPE_CHECKING:
+    from rpcgen.cli.arguments import Parser
+    from rpcgen.cli.console import Console
     from rpcgen.cli.interface import Opened
     from rpcgen.runtime.wire.capture import Capture
     from rpcgen.runtime.wire.codec import ReferenceCodec
@@ -19,11 +23,39 @@ SAID = """\
 INPUT is hexadecimal digits (spaces and colons between them do not matter), a file of such digits or
 of the bytes themselves, or - for standard input, which may be either."""
 
+OPTIONS = f"""\
+{interfaces.OPTIONS}
+  --reply                     it is plain replies, whatever it looks like
+  --calls INPUT               what the other end sent: which methods these are replies to"""
+
 _DIGITS = frozenset(string.hexdigits)
 _BETWEEN = str.maketrans("", "", string.whitespace + ":_")
 
 
-def given(words: typing.Sequence[str], example: str) -> tuple[bytes, str | None]:
+def add_options(parser: Parser) -> None:
+    """Adds the options that ``capture_of`` reads."""
+    parser.add_argument("words", nargs="*", metavar="INPUT METHOD")
+    interfaces.add_options(parser)
+    parser.add_argument("--reply", action="store_true")
+    parser.add_argument("--calls", metavar="INPUT")
+
+
+def capture_of(
+    arguments: argparse.Namespace, console: Console, example: str
+) -> tuple[bytes, Opened, Capture] | None:
+    """Reads INPUT by the interface; None: that one has errors, which have been shown.
+
+    Raises:
+        CommandError: There is no such input or method, or replies could be for any.
+    """
+    data, method = _given(arguments.words, example)
+    known = interfaces.opened(arguments, console)
+    if known is None:
+        return None
+    return data, known, _captured(data, known, method, reply=arguments.reply, calls=arguments.calls)
+
+
+def _given(words: typing.Sequence[str], example: str) -> tuple[bytes, str | None]:
     """Reads INPUT, and METHOD if there is one."""
     if not words:
         raise CommandError("INPUT is missing", help=f"such as {example}")
@@ -32,7 +64,7 @@ def given(words: typing.Sequence[str], example: str) -> tuple[bytes, str | None]
     return read_input(words[0]), words[1] if len(words) == 2 else None
 
 
-def captured(
+def _captured(
     data: bytes, interface: Opened, method: str | None, *, reply: bool, calls: str | None
 ) -> Capture:
     """Reads a capture.

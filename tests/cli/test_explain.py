@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import pathlib
 import random
+import re
 import shlex
 import subprocess
 import typing
@@ -13,7 +15,11 @@ import pytest
 
 import rpcgen
 from rpcgen import cli
+from rpcgen.cli.console import Console
+from rpcgen.cli.interface import opened
+from rpcgen.cli.listing import listing
 from rpcgen.runtime.stubs import MessageProtocol
+from rpcgen.runtime.wire.capture import read
 from tests.cli.command import COMMAND, FAULTY, ONE_LINE, environment, write
 from tests.evolution.interfaces import random_interface
 from tests.evolution.values import random_arguments, random_value
@@ -223,3 +229,22 @@ def test_random_interfaces(part: int, tmp_path: pathlib.Path, run: Run) -> None:
                 assert (said.status, said.log) == (0, "")
                 again = run("encode", said.out, protocol.name, "--reply", "--idl", idl)
                 assert again.out.strip() == reply.hex(), (said.out, again.log)
+
+
+def test_whatever_it_is_given_is_listed_whole() -> None:
+    """Every byte of the golden cases' messages, corrupted, stands in the listing once, in its order."""
+    rng = random.Random("listing")
+    interface = opened(argparse.Namespace(idl=str(GOLDEN / "stock.idl"), include=[]), Console())
+    assert interface is not None
+    for path in sorted(GOLDEN.glob("*.txt")):
+        data = bytearray.fromhex(path.read_text(encoding="utf-8").split()[3])
+        for _ in range(30):
+            broken = data[: rng.randrange(1, len(data) + 1)]
+            broken[rng.randrange(len(broken))] = rng.randrange(256)
+            capture = read(bytes(broken), interface.methods, method="Stock.find")
+            text = listing(bytes(broken), capture, interface.lines, full=True)
+            titles, *lines = text.splitlines()
+            begin, end = titles.index("BYTES"), titles.index("FIELD")
+            shown = [line[begin:end] for line in lines if re.match(" *[0-9]+  ", line[:begin])]
+            assert bytes.fromhex("".join(shown)) == broken
+            assert all(line.isprintable() for line in lines)
