@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import importlib.util
 import os
 import pathlib
 import shutil
 import subprocess
+import tempfile
 import time
 import typing
 
@@ -21,8 +24,22 @@ def grpc_installed() -> bool:
     return importlib.util.find_spec("grpc_tools") is not None
 
 
+@functools.cache
+def _kept() -> pathlib.Path:
+    """Gives a folder for what all benchmarks of a run can share; it goes away at the end of this process."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return pathlib.Path(folder)
+
+
+@functools.cache
+def _environment(*names: str) -> pathlib.Path:
+    """Gives the Python of an environment with these distributions."""
+    return environments.make(pathlib.Path(tempfile.mkdtemp(dir=_kept())) / "environment", *names)
+
+
 class Bench:
-    """A folder whose processes keep their bytecode to themselves and find rpcgen and their modules.
+    """A folder whose processes find rpcgen and their modules, and keep their bytecode apart from other processes'.
 
     PYTHONDONTWRITEBYTECODE would spoil every timing of an import: it is taken out.
 
@@ -33,11 +50,9 @@ class Bench:
 
     def __init__(self, folder: pathlib.Path, also: typing.Sequence[str] = ()) -> None:
         self.folder = folder
-        self._bytecode = folder / "bytecode"
-        self._python = environments.make(folder / "environment", "jinja2", "lark", "msgspec", *also)
-        self._grpc_python = self._python
-        if grpc_installed():
-            self._grpc_python = environments.make(folder / "grpc", "grpcio", "grpcio-tools")
+        self._bytecode = _kept() / "bytecode"
+        self._python = _environment("jinja2", "lark", "msgspec", *also)
+        self._grpc_python = _environment("grpcio", "grpcio-tools") if grpc_installed() else self._python
         own = ("PYTHON", "COV", "VIRTUAL_ENV")
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
         self._environment["PYTHONPYCACHEPREFIX"] = str(self._bytecode)
