@@ -52,6 +52,9 @@ REPORTS = HERE.parent / "docs" / "benchmarks"
 SECONDS = 6.0
 """After so long, contestants are measured no further than three times, unless all is asked for."""
 
+LATE = 420.0
+"""After so many seconds a small measurement is made of what is left, unless all is asked for: a run has 10 minutes."""
+
 LONG = ("slow_senders", "registry", "zookeeper", "tasks")
 """Those whose whole measurement takes minutes: a small one is made of them, unless all is asked for."""
 
@@ -100,13 +103,16 @@ def _measure(names: typing.Iterable[str], *, quick: bool, full: bool) -> tuple[l
     """Runs one after the other; one that breaks takes none of the others' figures with it."""
     figures: list[Figure] = []
     broken = False
+    begin = time.monotonic()
     for name in names:
         start = time.monotonic()
+        small = quick or (not full and (name in LONG or start - begin > LATE))
         print(f"measuring {name} …", end="", file=sys.stderr, flush=True)
         run = importlib.import_module(f"benchmarks.{name}").run
         try:
             with within(math.inf if full else SECONDS):
-                figures.extend(run(quick or (name in LONG and not full)))
+                for figure in run(small):
+                    figures.append(_noted(figure) if small and not quick else figure)
         except Exception as error:
             traceback.print_exc()
             broken = True
@@ -117,6 +123,10 @@ def _measure(names: typing.Iterable[str], *, quick: bool, full: bool) -> tuple[l
     for figure in figures:
         first.setdefault(figure.group, len(first))
     return sorted(figures, key=lambda figure: first[figure.group]), broken
+
+
+def _noted(figure: Figure) -> Figure:
+    return dataclasses.replace(figure, note=", ".join(filter(None, [figure.note, "a small measurement"])))
 
 
 def _report(arguments: typing.Sequence[str]) -> int:

@@ -104,6 +104,18 @@ def test_one_that_breaks_takes_no_others_with_it(
     assert result["machine"]["load at the end"]
 
 
+def test_what_is_left_when_it_is_late_is_measured_small(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame, "LATE", -1.0)
+    monkeypatch.setattr("benchmarks.codec.run", lambda quick: [Figure("codec", f"{quick}", 1.0, "µs")])
+    output = tmp_path / "figures.json"
+    for extent, name, note in (([], "True", "a small measurement"), (["--full"], "False", "")):
+        assert frame.main(["codec", *extent, "--output", str(output)]) == 0
+        (figure,) = json.loads(output.read_text())["figures"]
+        assert (figure["name"], figure["note"]) == (name, note)
+
+
 def test_a_report_shows_every_figure(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures = [
         from_rounds("codec", "S rpcgen", [0.03, 0.04, 0.05], "µs"),
