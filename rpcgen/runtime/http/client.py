@@ -234,7 +234,7 @@ class HttpCaller:
 
     Raises:
         ValueError: The URL is none, or an option is out of its range.
-        ImportError: httpx is not installed.
+        ImportError: httpcore is not installed.
         OSError: A certificate cannot be read.
     """
 
@@ -253,7 +253,7 @@ class HttpCaller:
         try:
             import httpcore
         except ModuleNotFoundError as error:
-            raise ImportError("channels over HTTP need httpx: pip install 'rpcgen[http]'") from error
+            raise ImportError("channels over HTTP need httpcore: pip install 'rpcgen[http]'") from error
 
         target = self._target = Target.parse(url)
         if max_connections is not None and max_connections < 1:
