@@ -100,6 +100,7 @@ def test_the_wheel_holds_the_package_and_its_data(packages: tuple[pathlib.Path, 
         names = set(wheel.namelist())
     expected = {str(path.relative_to(ROOT)) for path in (ROOT / "rpcgen").rglob("*.py")}
     expected |= {"rpcgen/py.typed", "rpcgen/compiler/grammar.lark", "rpcgen/runtime/wire/_codec.pyi"}
+    expected |= {"rpcgen/runtime/http/page.html"}
     expected |= {f"{module}{sysconfig.get_config_var('EXT_SUFFIX')}" for module in IN_C}
     expected |= {
         f"rpcgen/_templates/{path.relative_to(ROOT / 'templates')}"

@@ -134,7 +134,7 @@ def test_types_of_one_name() -> None:
     assert found["info"]["title"] == "Directory, features, Orders"
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(st.data())
 def test_values_are_what_their_schema_says(data: st.DataObject) -> None:
     type_ = data.draw(st.sampled_from(TYPES))
@@ -269,8 +269,8 @@ def test_schemathesis_finds_nothing(tmp_path: pathlib.Path) -> None:
     (tmp_path / "st.toml").write_text(CONFIGURATION)
     with server("uvicorn", "tests.support.http_features:app") as port:
         command = [sys.executable, "-m", "schemathesis.cli", "--config-file", "st.toml", "--no-color", "run"]
-        limits = ["--checks", "all", "--max-examples", "4", "--seed", "1", "--generation-database", "none"]
-        paths = ("/divide", "/area", "/Directory/find", "/Directory/everything", "/Directory/log", "/healthz")
+        limits = ["--checks", "all", "--max-examples", "2", "--seed", "1", "--generation-database", "none"]
+        paths = ("/divide", "/area", "/Directory/find", "/Directory/everything", "/healthz")
         done = subprocess.run(
             [
                 *command,
