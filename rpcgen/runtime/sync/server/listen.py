@@ -27,10 +27,11 @@ def listen(address: Address, backlog: int) -> socket.socket:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             sock.bind(address.path)
         else:
-            family, kind, _, _, where = socket.getaddrinfo(
+            family, kind, protocol, _, where = socket.getaddrinfo(
                 address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            sock = socket.socket(family, kind)
+            # asyncio, and with it uvicorn, sends at once only where the protocol is said to be TCP.
+            sock = socket.socket(family, kind, protocol)
             # A server that starts again must not wait for the connections of its last life.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(where)
