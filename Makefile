@@ -5,6 +5,9 @@
 .SUFFIXES:
 .NOTPARALLEL: # the suite uses all cores by itself, and its last line should come last
 SHELL := /bin/bash
+# Hundreds of processes of the suite import the same modules: what one has compiled is kept for the
+# others, where the environment says otherwise, too.
+export PYTHONDONTWRITEBYTECODE :=
 # One more than there are cores: much of the suite waits for processes and ZooKeepers of its own.
 WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 PROFILE ?= ci
