@@ -260,11 +260,11 @@ def test_a_thread_that_comes_late_from_a_slow_call_takes_nothing_from_others(
     handlers: services.Handlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finish = framed_connection.FramedConnection._finish
-    late = threading.Semaphore(0)
+    late = threading.Event()
 
     def finish_and_dawdle(self: framed_connection.FramedConnection, call_id: int, reply: bytes) -> None:
         finish(self, call_id, reply)
-        late.acquire(timeout=PATIENCE)
+        late.wait(PATIENCE)  # a call that takes long on a busy machine comes here, too
 
     monkeypatch.setattr(framed_connection.FramedConnection, "_finish", finish_and_dawdle)
     with threaded(handlers, max_workers=4) as server, FramedClient(server.port) as client:
@@ -277,7 +277,7 @@ def test_a_thread_that_comes_late_from_a_slow_call_takes_nothing_from_others(
         for _ in range(3):
             client.call("divide", BLOCK)
             assert client.events(1)[0][2] == RETURNED
-        late.release()
+        late.set()
         until(lambda: server._loop._hands.load == 0)  # type: ignore[union-attr]
         client.call("divide", BLOCK)
         assert client.events(1)[0][2] == RETURNED
