@@ -25,6 +25,9 @@ if typing.TYPE_CHECKING:
     Protocol: typing.TypeAlias = type[MessageProtocol[typing.Any]]
     Mode: typing.TypeAlias = typing.Literal["check", "warn", "off"]
 
+PATIENCE = 0.25
+"""Seconds for which the first call waits for the server's HELLO, so as to know its version. 0: not at all."""
+
 SIGNATURES: typing.Final = "signatures"
 """The form of ``rpc.describe`` that is compared."""
 

@@ -20,9 +20,6 @@ from rpcgen.runtime.options import end_of_call, receiving
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.http.client import Metadata, Protocol
 
-_INSIDE = -1
-"""As a number of tries: the call is made inside its interceptors."""
-
 
 class HttpChannel(HttpCaller, Closing):
     """Calls one server over HTTP. Give it to a stub: ``ClientStub(rpc.connect("http://host:port/prefix"))``.
@@ -72,8 +69,23 @@ class HttpChannel(HttpCaller, Closing):
             ConnectionLost, DeadlineExceeded, Cancelled: The call may have run, or be running.
             ProtocolError: The response is no reply.
         """
-        if self._interceptors and tries != _INSIDE:
-            return self._call_through(protocol, args, timeout, metadata)
+        if not self._interceptors:
+            return self._call(protocol, args, timeout, metadata)
+
+        from rpcgen.runtime.interceptors import client_call, through
+
+        end = end_of_call(protocol, timeout, self._timeout, monotonic())
+        call = client_call(protocol, args, end, metadata, self._target.url)
+
+        def proceed() -> typing.Any:
+            return self._call(protocol, call.args, call.remaining(), call.metadata or None)
+
+        with receiving(call.reply_metadata):
+            return through(self._interceptors, call, proceed)
+
+    def _call(
+        self, protocol: Protocol, args: tuple[object, ...], timeout: float | None, metadata: Metadata | None
+    ) -> typing.Any:
         try:
             message = protocol.codec().encode_call(args, self._limits)
             end = end_of_call(protocol, timeout, self._timeout, monotonic())
@@ -108,20 +120,6 @@ class HttpChannel(HttpCaller, Closing):
             finally:
                 response.close()
         return answer.reply()
-
-    def _call_through(
-        self, protocol: Protocol, args: tuple[object, ...], timeout: float | None, metadata: Metadata | None
-    ) -> typing.Any:
-        from rpcgen.runtime.interceptors import client_call, through
-
-        end = end_of_call(protocol, timeout, self._timeout, monotonic())
-        call = client_call(protocol, args, end, metadata, self._target.url)
-
-        def proceed() -> typing.Any:
-            return self.call(protocol, call.args, call.remaining(), _INSIDE, call.metadata or None)
-
-        with receiving(call.reply_metadata):
-            return through(self._interceptors, call, proceed)
 
     def _leave_to_parent(self) -> None:
         """In a forked child: closes this process's copies of what the parent goes on using."""

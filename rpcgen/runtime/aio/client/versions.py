@@ -9,7 +9,7 @@ import asyncio
 import typing
 from time import monotonic
 
-from rpcgen.runtime.contracts import SIGNATURES, Contracts, Describe
+from rpcgen.runtime.contracts import PATIENCE, SIGNATURES, Contracts, Describe
 from rpcgen.runtime.errors import CallError, DeadlineExceeded, ProtocolError, RemoteFault, Unavailable
 from rpcgen.runtime.sync.client.versions import NO_TIME
 from rpcgen.runtime.transport import client_terms
@@ -21,9 +21,6 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.aio.client.connection import ClientConnection
     from rpcgen.runtime.contracts import Contract, Mode, Protocol
     from rpcgen.runtime.wire.limits import Limits
-
-PATIENCE = 0.25
-"""Seconds for which the first call waits for the server's HELLO, so as to know its version. 0: not at all."""
 
 
 class AsyncVersions:

@@ -12,6 +12,7 @@ import socket
 import typing
 from time import monotonic
 
+from rpcgen.runtime.contracts import PATIENCE
 from rpcgen.runtime.errors import (
     CallError,
     ConnectionLost,
@@ -38,9 +39,6 @@ LAST_WORDS = 1.0
 
 ONCE = (64 * 1024,)
 """Bytes of one receive."""
-
-PATIENCE = 0.25
-"""Seconds for which the first call waits for the server's HELLO, so as to know its version. 0: not at all."""
 
 
 class FramedLine(Line):
