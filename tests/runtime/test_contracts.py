@@ -217,7 +217,9 @@ def test_asyncio_channels_compare_as_well(versions: tuple[types.ModuleType, type
     asyncio.run(main())
 
 
-def test_the_client_says_its_version_too(versions: tuple[types.ModuleType, types.ModuleType]) -> None:
+def test_the_client_says_its_version_too(
+    versions: tuple[types.ModuleType, types.ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In the HELLO of each connection."""
     heard: list[str] = []
 
@@ -230,7 +232,8 @@ def test_the_client_says_its_version_too(versions: tuple[types.ModuleType, types
         sock.sendall(frame(2, call_id=1, payload=b"\x01\x00\x00\x00\x07"))
 
     with peers.server(answer) as port:
-        framed_line.PATIENCE = TIME  # as the fixture has it; what the peer does is written for this
+        # As the fixture has it; what the peer does is written for this.
+        monkeypatch.setattr(framed_line, "PATIENCE", TIME)
         with rpc.Channel("127.0.0.1", port, timeout=TIME) as channel:
             assert versions[0].ClientStub(channel).left("a") == 7
     assert heard == [versions[0].INTERFACE.fingerprint]
