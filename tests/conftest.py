@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import typing
 
@@ -18,6 +19,12 @@ from tests.support.zookeeper import zk_url, zookeeper_of_worker  # noqa: F401
 # A developer's own registry is not the tests'.
 for _name in ("RPCGEN_REGISTRY", "RPCGEN_REGISTRY_TOKEN"):
     os.environ.pop(_name, None)
+
+# A shell starts what it runs in the background with these ignored, and children inherit that: programs
+# that tests send them to would not end.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 # Two busy cores make single examples slow now and then: that says nothing about the code.
 _UNHURRIED = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large]
