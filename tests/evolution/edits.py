@@ -132,6 +132,17 @@ def remove_field(rng: random.Random, interface: Interface) -> None:
     owner.reserved[item.tag] = item.type
 
 
+def reuse_name(rng: random.Random, interface: Interface) -> None:
+    """A field goes, and a new one has its name."""
+    owner, item = _item(rng, interface)
+    if item.required:
+        raise _Nothing
+    owner.items.remove(item)
+    owner.reserved[item.tag] = item.type
+    owner.items.append(random_item(rng, interface, _highest(owner) + 1, omissible=True))
+    owner.items[-1].name = item.name
+
+
 def remove_enum_value(rng: random.Random, interface: Interface) -> None:
     enum = _enum(rng, interface)
     if len(enum.items) == 1:
@@ -315,6 +326,7 @@ ALLOWED: typing.Final[tuple[Edit, ...]] = (
     add_exception,
     remove_field,
     remove_field,
+    reuse_name,
     remove_enum_value,
     rename_field,
     rename_enum_value,

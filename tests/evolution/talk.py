@@ -16,6 +16,7 @@ from rpcgen.compiler import compile_file, model
 from rpcgen.compiler.changes.compare import compare
 from rpcgen.compiler.changes.contracts import Contract
 from rpcgen.compiler.changes.findings import Change
+from rpcgen.compiler.changes.rules import Level
 from rpcgen.compiler.loader import Loader
 from rpcgen.compiler.render import render_text
 from rpcgen.loading import module_of
@@ -56,9 +57,9 @@ class Version:
         return self._protocols
 
 
-def changes(old: Version, new: Version) -> list[Change]:
-    """Gives what ``breaking`` says at the level of the wire."""
-    return compare(Contract((old.module,)), Contract((new.module,)), "wire")
+def changes(old: Version, new: Version, level: Level = "wire") -> list[Change]:
+    """Gives what ``breaking`` says at a level."""
+    return compare(Contract((old.module,)), Contract((new.module,)), level)
 
 
 def objections(old: Version, new: Version) -> list[Mismatch]:
@@ -110,7 +111,7 @@ def _call(rng: random.Random, client: typing.Any, server: typing.Any) -> None:
 
 
 def _is_sent(param: typing.Any, value: typing.Any) -> bool:
-    """Whether a value goes on the wire: it is not the default."""
+    """Tells whether a value goes on the wire: it is not the default."""
     if param.default is rpc.schema.REQUIRED:
         return True
     try:

@@ -54,7 +54,8 @@ def compare_lists(changes: Changes, same_type: SameType, old: List, new: List) -
         if tag in after:
             _compare_items(changes, same_type, old, item, new, after[tag], free)
         else:
-            _item_gone(changes, same_type, old, item, new, kept_after.get(tag))
+            moved = next((other for other in new.items if other.name == item.name), None)
+            _item_gone(changes, same_type, old, item, new, kept_after.get(tag), moved)
     for tag, kept in kept_before.items():
         type_ = model.idl(kept.type)
         if tag in after:
@@ -140,6 +141,7 @@ def _item_gone(
     item: model.Field,
     new: List,
     kept: model.Reserved | None,
+    moved: model.Field | None,
 ) -> None:
     name, type_ = old.name(item), bare(item.type)
     values = {"name": name, "tag": item.tag, "old": model.idl(type_)}
@@ -149,6 +151,10 @@ def _item_gone(
         changes.add("B016", new.span, item.span, new.annotations, GONE, **values)
     elif not same_type(type_, kept.type):
         _retyped(changes, new, kept, item.span, model.idl(type_))
+    if moved is not None:
+        annotations = moved.annotations + new.annotations
+        changes.add("B047", moved.span, item.span, annotations, name=name, old=item.tag, new=moved.tag)
+        return
     code = "B046" if old.what == "member" else "B062"
     changes.add(code, new.span, item.span, new.annotations, GONE, **values)
 

@@ -95,6 +95,11 @@ RULES: typing.Final[dict[str, Rule]] = {
     "B046": Rule(
         "json", "member {name} is gone: JSON that has it cannot be read", "keep it: @deprecated says so"
     ),
+    "B047": Rule(
+        "json",
+        "{name} has the tag {new}, not {old}: JSON goes by the name, and takes one for the other",
+        "a new one wants a new name",
+    ),
     # Source
     "B060": Rule("source", "{what} {name} is gone", "keep it until no program names it: @deprecated says so"),
     "B061": Rule(
