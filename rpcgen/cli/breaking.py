@@ -7,7 +7,7 @@ import json
 import typing
 
 from rpcgen.cli.arguments import COMMON, Parser
-from rpcgen.cli.console import Console
+from rpcgen.cli.console import Console, plural
 from rpcgen.cli.errors import CommandError, refused
 from rpcgen.cli.ls import seconds
 
@@ -48,7 +48,8 @@ Examples:
   rpcgen breaking tcp://10.0.0.1:9000 service.idl   what a new version would, for who calls it
   rpcgen breaking zk://zk1,zk2/rpc service.idl      which servers cannot live beside it
 
-Exit status: 0 nothing breaks, 1 something does, 2 a side cannot be had, or wrong usage.
+Exit status: 0 nothing breaks, 1 something does, 2 a side, or a server of a registry, cannot be had,
+or wrong usage.
 """
 
 
@@ -98,15 +99,16 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
     include = tuple(arguments.include)
     if new_name.startswith(TASKS):
         raise CommandError("queued tasks are of an old version: name them first")
-    new = sides(new_name, include, arguments.timeout)
+    lost: list[CommandError] = []
+    new = sides(new_name, include, arguments.timeout, lost)
     if old_name.startswith(TASKS):
         tasks = [
             one for side in new for one in broken_tasks(old_name, side.contract, console, arguments.timeout)
         ]
         console.find("".join(f"{_task(one, arguments.format)}\n" for one in tasks))
         console.log(f"{len(tasks)} of them cannot be read by {new_name}" if tasks else "all can be read")
-        return 1 if tasks else 0
-    old = sides(old_name, include, arguments.timeout)
+        return _status(bool(tasks), lost, console)
+    old = sides(old_name, include, arguments.timeout, lost)
     found: list[Change] = []
     for one in old:
         for other in new:
@@ -115,14 +117,21 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
             _name_servers(one, other, changes, console)
     if arguments.write_baseline:
         _write(arguments.baseline, found)
-        console.log(f"{len(found)} findings written to {arguments.baseline}")
-        return 0
+        console.log(f"{plural(len({*map(_line, found)}), 'finding')} written to {arguments.baseline}")
+        return _status(False, lost, console)
     findings = Findings()
     findings.add(_without(found, arguments.baseline, console) if arguments.baseline else found)
     render(findings.report, console, arguments.format)
     if not findings.report.diagnostics:
         console.log(f"nothing breaks from {old_name} to {new_name}")
-    return 1 if findings.report.failed else 0
+    return _status(findings.report.failed, lost, console)
+
+
+def _status(failed: bool, lost: list[CommandError], console: Console) -> int:
+    """Gives the exit status; says which servers were not compared, for whom nothing is known."""
+    for error in lost:
+        console.log(f"rpcgen breaking: not compared: {error.lines()}")
+    return 2 if lost else int(failed)
 
 
 def _name_servers(old: Side, new: Side, changes: list[Change], console: Console) -> None:
@@ -133,7 +142,7 @@ def _name_servers(old: Side, new: Side, changes: list[Change], console: Console)
     for side in (old, new):
         if not side.contract.is_source:
             for name in side.names:
-                what = f"{count} findings" if count > 1 else "1 finding" if count else "nothing breaks"
+                what = plural(count, "finding") if count else "nothing breaks"
                 console.log(f"{printable(name)}: {what}")
 
 
@@ -151,8 +160,12 @@ def _key(change: Change) -> dict[str, str]:
     return {"code": change.code, "message": change.message}
 
 
+def _line(change: Change) -> str:
+    return json.dumps(_key(change), ensure_ascii=False)
+
+
 def _write(path: str, changes: list[Change]) -> None:
-    lines = sorted({json.dumps(_key(change), ensure_ascii=False) for change in changes})
+    lines = sorted({_line(change) for change in changes})
     try:
         with open(path, "w", encoding="utf-8") as file:
             file.write("".join(f"{line}\n" for line in lines))
@@ -174,5 +187,5 @@ def _without(changes: list[Change], path: str, console: Console) -> list[Change]
     kept = [change for change in changes if _key(change) not in known]
     stale = [one for one in known if one not in [_key(change) for change in changes]]
     if stale:
-        console.log(f"{path}: {len(stale)} of its findings are there no more: write it anew")
+        console.log(f"{path} holds {plural(len(stale), 'finding')} in vain, gone by now: write it anew")
     return kept

@@ -1,4 +1,4 @@
-"""``[tool.rpcgen]`` of the nearest pyproject.toml that has it, from the current folder upwards.
+"""``[tool.rpcgen]`` of the nearest pyproject.toml that has it, from a folder upwards.
 
     [tool.rpcgen]
     files = ["idl/*.idl"]       # compiled when the command line names none; folders and globs too
@@ -62,14 +62,17 @@ class Config:
     lint: Options | None = None
 
 
-def read_config() -> Config:
+def read_config(folder: str | None = None) -> Config:
     """Finds and reads the configuration.
+
+    Args:
+        folder: Where to begin to look; by default the current folder.
 
     Raises:
         CommandError: It is not TOML, has an unknown key, a value of a wrong type, or a glob that
             matches nothing; the message says where.
     """
-    folder = os.getcwd()
+    folder = os.path.abspath(folder or os.getcwd())
     while True:
         table = _read(os.path.join(folder, "pyproject.toml"))
         if table is not None:

@@ -75,6 +75,11 @@ class Console:
         return "→"
 
 
+def plural(count: int, what: str) -> str:
+    """Gives ``1 method``, ``2 methods``."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def tolerate_characters() -> None:
     """Makes standard output escape what its encoding lacks, as standard error does anyway."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)

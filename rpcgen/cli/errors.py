@@ -30,6 +30,17 @@ def refused(doing: str, error: OSError) -> CommandError:
     return CommandError(f"cannot {doing}: {error.strerror or error}")
 
 
+def lacking(what: str, library: str, extra: str, error: ImportError) -> CommandError:
+    """Says which extra brings the library that could not be imported.
+
+    Raises:
+        ImportError: It is a module of ours that is missing, which no extra brings.
+    """
+    if (error.name or "").startswith("rpcgen"):
+        raise error
+    return CommandError(f"{what} needs {library}", help=f"pip install 'rpcgen[{extra}]'")
+
+
 def did_you_mean(word: str, names: typing.Collection[str]) -> str:
     """Gives ``did you mean NAME?`` for the name that a wrong word is nearest to, or nothing."""
     import difflib

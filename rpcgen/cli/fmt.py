@@ -15,8 +15,6 @@ from rpcgen.cli.inputs import FILES, named_files
 
 if typing.TYPE_CHECKING:
     from rpcgen.cli.rewrite import Change
-    from rpcgen.compiler.diagnostics import Report
-    from rpcgen.compiler.source import Source
 
 HELP = f"""\
 Writes interface files in their one canonical form. Comments stay where they stand, and blank lines
@@ -70,6 +68,7 @@ def run(words: typing.Sequence[str]) -> int:
 
     from rpcgen.cli.findings import Findings, render
     from rpcgen.cli.rewrite import Change
+    from rpcgen.compiler import formatter
     from rpcgen.compiler.diagnostics import Report, diagnose
     from rpcgen.compiler.loader import Loader
 
@@ -78,7 +77,7 @@ def run(words: typing.Sequence[str]) -> int:
     for path in files:
         report = Report()
         source = Loader().read_alone(path, report)
-        form = _form(source, report) if source else None
+        form = formatter.form(source, report) if source else None
         findings.add(report.diagnostics)
         if source and form is not None:
             changes.append(Change(path, source.text, form))
@@ -107,6 +106,7 @@ def _stream(arguments: argparse.Namespace, console: Console) -> int:
     """Formats standard input."""
     from rpcgen.cli.findings import render
     from rpcgen.codegen import output
+    from rpcgen.compiler import formatter
     from rpcgen.compiler.diagnostics import Report, diagnose
     from rpcgen.compiler.loader import decoded
     from rpcgen.compiler.render import render_text
@@ -114,7 +114,7 @@ def _stream(arguments: argparse.Namespace, console: Console) -> int:
     report = Report()
     data = sys.stdin.buffer.read() if sys.stdin else b""
     source = decoded("<stdin>", data, report)
-    form = _form(source, report) if source else None
+    form = formatter.form(source, report) if source else None
     if source is None or form is None:
         # An editor puts what comes on standard output in the place of the text.
         if arguments.check or arguments.diff:
@@ -132,16 +132,3 @@ def _stream(arguments: argparse.Namespace, console: Console) -> int:
     if not arguments.diff:
         console.find(form)
     return 0
-
-
-def _form(source: Source, report: Report) -> str | None:
-    """Gives a text's form; None if it has syntax errors, which go into the report."""
-    from rpcgen.compiler import formatter
-    from rpcgen.compiler.parser import parse
-
-    heard = type(report)()
-    tree = parse(source, heard)
-    for found in heard.diagnostics:
-        if found.severity == "error":
-            report.add(found)
-    return formatter.format_file(tree) if tree.complete else None

@@ -13,7 +13,7 @@ import typing
 
 from rpcgen.cli.arguments import COMMON, Parser
 from rpcgen.cli.console import Console
-from rpcgen.cli.errors import CommandError
+from rpcgen.cli.errors import CommandError, lacking
 from rpcgen.cli.queues import explained, log_to_standard_error
 
 if typing.TYPE_CHECKING:
@@ -147,7 +147,7 @@ class _Http:
         try:
             import uvicorn
         except ImportError as error:
-            raise CommandError("--http needs uvicorn", help="pip install 'rpcgen[http]'") from error
+            raise lacking("--http", "uvicorn", "http", error) from error
 
         from rpcgen.runtime import http
         from rpcgen.runtime.address import Address

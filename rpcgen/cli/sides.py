@@ -11,9 +11,9 @@ import posixpath
 import re
 import typing
 
-from rpcgen.cli.console import Console
+from rpcgen.cli.console import Console, plural
 from rpcgen.cli.errors import CommandError
-from rpcgen.cli.registries import open_named, printable, read
+from rpcgen.cli.registries import OWN, open_named, printable, read
 from rpcgen.compiler.changes.sides import GIT, SideError, read_side, read_texts
 
 if typing.TYPE_CHECKING:
@@ -40,17 +40,23 @@ class Side:
     contract: Contract
 
 
-def sides(name: str, include_dirs: tuple[str, ...], timeout: float) -> list[Side]:
+def sides(name: str, include_dirs: tuple[str, ...], timeout: float, lost: list[CommandError]) -> list[Side]:
     """Gives every version that a name stands for: one, or one for each that a registry's servers have.
+
+    Args:
+        name: As the command takes it.
+        include_dirs: For files.
+        timeout: Seconds, for each server and registry.
+        lost: Gets why servers of a registry have no version to compare, where others have.
 
     Raises:
         SideError: A version has errors.
-        CommandError: Somebody cannot be reached, or answers what is no interface.
+        CommandError: Nobody can be reached, or gives an interface.
     """
     if name.startswith(SERVERS):
         return [Side((name,), live(name, describe(name, timeout), is_partial=False))]
     if name.startswith(REGISTRIES):
-        return _of_registry(name, timeout)
+        return _of_registry(name, timeout, lost)
     if "://" in name and not name.startswith(GIT):
         raise CommandError(
             f"{printable(name)} is nothing that can be compared",
@@ -80,23 +86,49 @@ def describe(url: str, timeout: float) -> str:
     return text
 
 
-def _of_registry(url: str, timeout: float) -> list[Side]:
+def _of_registry(url: str, timeout: float, lost: list[CommandError]) -> list[Side]:
     with open_named(url) as registry:
         contents = read(registry, timeout)
     addresses = sorted({entry.instance.address for entry in contents.entries if entry.instance is not None})
     if not addresses:
-        raise CommandError(f"no server is registered in {printable(url)}")
-    texts: dict[str, list[str]] = {}
+        raise CommandError(
+            f"no server is registered in {printable(registry.url)}",
+            help="`rpcgen ls` shows what a registry has; is the root, which ends the URL, the servers' own?",
+        )
+    found: dict[str, list[str]] = {}
+    failures = [
+        CommandError(f"{printable(registry.url)}: {entry.service or OWN}: {printable(entry.problem)}")
+        for entry in contents.entries
+        if entry.instance is None
+    ]
     for address, text in zip(addresses, _describe_all(addresses, timeout), strict=True):
-        texts.setdefault(text, []).append(address)
-    return [Side(tuple(names), live(names[0], text, is_partial=True)) for text, names in texts.items()]
+        if isinstance(text, CommandError):
+            failures.append(text)
+        else:
+            found.setdefault(text, []).append(address)
+    versions: list[Side] = []
+    for text, names in found.items():
+        try:
+            versions.append(Side(tuple(names), live(names[0], text, is_partial=True)))
+        except CommandError as error:
+            failures.append(error)
+    if not versions:
+        raise failures[0]
+    lost += failures
+    return versions
 
 
-def _describe_all(addresses: list[str], timeout: float) -> list[str]:
+def _describe_all(addresses: list[str], timeout: float) -> list[str | CommandError]:
     import concurrent.futures
 
+    def ask(address: str) -> str | CommandError:
+        try:
+            return describe(address, timeout)
+        except CommandError as error:
+            return error
+
     with concurrent.futures.ThreadPoolExecutor(min(32, len(addresses))) as pool:
-        return list(pool.map(lambda address: describe(address, timeout), addresses))
+        return list(pool.map(ask, addresses))
 
 
 def live(address: str, text: str, *, is_partial: bool) -> Contract:
@@ -148,7 +180,7 @@ def broken_tasks(url: str, new: Contract, console: Console, timeout: float) -> l
 
         with TaskQueue(named) as queue:
             calls = queue.calls(timeout)
-    console.log(f"{printable(url)}: {len(calls)} tasks that have not ended")
+    console.log(f"{printable(url)}: {plural(len(calls), 'task')} in the queue")
     codecs = _codecs(new)
     return [found for task, call in calls if (found := _judge(task, call, codecs)) is not None]
 

@@ -8,7 +8,7 @@ import typing
 
 from rpcgen.cli.arguments import COMMON, Parser
 from rpcgen.cli.console import Console
-from rpcgen.cli.errors import CommandError, did_you_mean, refused
+from rpcgen.cli.errors import CommandError, did_you_mean, lacking, refused
 from rpcgen.cli.registries import printable
 
 if typing.TYPE_CHECKING:
@@ -75,9 +75,7 @@ def run(words: typing.Sequence[str]) -> int:
     try:
         from rpcgen.cli.handler_source import HandlerSource
     except ImportError as error:
-        if (error.name or "").startswith("rpcgen"):
-            raise
-        raise CommandError("sync needs libcst", help="pip install 'rpcgen[sync]'") from error
+        raise lacking("sync", "libcst", "sync", error) from error
     services = wanted(compilation.module)
     source = HandlerSource(path, text)
     everything = {name for methods in services.values() for name in methods}
@@ -91,14 +89,18 @@ def run(words: typing.Sequence[str]) -> int:
             console.find(f"{printable(path)}:{gap.line}: {gap.problem}; its IDL is: {signature}")
     if arguments.check:
         if not gaps:
-            console.log(f"{name} in {path} has all {len(chosen)} methods")
+            console.log(f"{name} in {path} has {_all(chosen)}")
         return 1 if gaps else 0
     if missing:
         _write(path, text, source.added(name, [gap.wanted for gap in missing]))
         console.log(f"added to {name} in {path}: {', '.join(gap.wanted.name for gap in missing)}")
     elif not gaps:
-        console.log(f"nothing to add: {name} in {path} has all {len(chosen)} methods")
+        console.log(f"nothing to add: {name} in {path} has {_all(chosen)}")
     return 1 if len(gaps) > len(missing) else 0
+
+
+def _all(methods: typing.Sized) -> str:
+    return "its one method" if len(methods) == 1 else f"all {len(methods)} methods"
 
 
 def wanted(module: model.Module) -> dict[str, dict[str, Wanted]]:

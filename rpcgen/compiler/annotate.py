@@ -27,7 +27,7 @@ _USED: typing.Final = frozenset(
         "enum member",
     }
 )
-_PLACES: typing.Final[dict[str, frozenset[str]]] = {
+PLACES: typing.Final[dict[str, frozenset[str]]] = {
     "idempotent": _METHOD,
     "timeout": _METHOD,
     "attempts": _METHOD,
@@ -37,6 +37,7 @@ _PLACES: typing.Final[dict[str, frozenset[str]]] = {
     "deprecated": _USED,
     "allow": _USED | {"const", "typedef", "include"},
 }
+"""The compiler's own annotations, and at what each can stand."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,16 +67,16 @@ def read(scope: Scope, written: tuple[syntax.Annotation, ...], place: str) -> An
     for node in written:
         name, span = node.name
         own = "." not in name
-        if own and name not in _PLACES:
+        if own and name not in PLACES:
             if name not in scope.file.syntax.lost:
                 help = (
                     did_you_mean(near and f"@{near}")
-                    if (near := scope.speller.nearest(name, _PLACES))
+                    if (near := scope.speller.nearest(name, PLACES))
                     else ("annotations of your own have a dot: @acme.owner")
                 )
                 scope.error("E410", span, "", help=help, name=name)
             continue
-        if own and place not in _PLACES[name]:
+        if own and place not in PLACES[name]:
             scope.error("E411", span, "", help=_where(name), name=name, what=a(place))
             continue
         if own and name in first and name != "allow":
@@ -106,7 +107,7 @@ def allows(annotations: tuple[model.Annotation, ...], code: str) -> list[model.A
 
 
 def _where(name: str) -> str:
-    places = _PLACES[name]
+    places = PLACES[name]
     return f"it stands at {a(min(places))}" if len(places) == 1 else "it stands at what can be called or used"
 
 

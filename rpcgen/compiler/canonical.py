@@ -71,18 +71,20 @@ def write_method(method: syntax.Method, indent: str, apart: typing.Collection[in
     """Gives a method with its doc comment and annotations, and a line end."""
     head = _doc(method.doc, indent) + _annotation_line(method.annotations, indent)
     documented = any(param.doc for param in method.params if isinstance(param, syntax.Field))
-    line = _method(method, ", ".join([_field(param, True) for param in method.params]))
+    line = _method(method, ", ".join([write_field(param, True) for param in method.params]))
     fits = len(indent) + len(line) <= WIDTH and method.params_span.start not in apart
     if method.params and (documented or not fits):
         deeper = indent + _INDENT
-        inner = ",\n".join(_doc_of(param, deeper) + deeper + _field(param, True) for param in method.params)
+        inner = ",\n".join(
+            _doc_of(param, deeper) + deeper + write_field(param, True) for param in method.params
+        )
         line = _method(method, f"\n{inner}\n{indent}")
     return f"{head}{indent}{line}\n"
 
 
 def signature(method: syntax.Method) -> str:
     """Gives a method on one line, without annotations and docs."""
-    return _method(method, ", ".join([_field(param, False) for param in method.params]))
+    return _method(method, ", ".join([write_field(param, False) for param in method.params]))
 
 
 def write_type(node: syntax.Type) -> str:
@@ -151,10 +153,11 @@ def _member(member: syntax.Field | syntax.Reserved | syntax.EnumMember) -> str:
     head = _doc_of(member, _INDENT) + _annotation_line(member.annotations, _INDENT)
     if isinstance(member, syntax.EnumMember):
         return f"{head}{_INDENT}{member.name.text} = {member.number_span.text}\n"
-    return f"{head}{_INDENT}{_field(member, False)}\n"
+    return f"{head}{_INDENT}{write_field(member, False)}\n"
 
 
-def _field(field: syntax.Field | syntax.Reserved, annotated: bool) -> str:
+def write_field(field: syntax.Field | syntax.Reserved, annotated: bool) -> str:
+    """Gives a field, parameter or union member on one line, its annotations before it if they are wanted."""
     before = _annotations(field.annotations) if annotated and field.annotations else ""
     if isinstance(field, syntax.Reserved):
         kind = f": {write_type(field.type)}" if field.type else ""

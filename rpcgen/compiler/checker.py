@@ -26,13 +26,29 @@ def check(files: list[File], report: Report) -> model.Module:
     Args:
         files: Each stands after those that it includes.
     """
+    return check_all(files, report).modules[id(files[-1])]
+
+
+class Checked(typing.NamedTuple):
+    """What checking some files gave: each one's names and model, by the identity of the file."""
+
+    scopes: dict[int, Scope]
+    modules: dict[int, model.Module]
+
+
+def check_all(files: list[File], report: Report) -> Checked:
+    """Gives what there is to know of each file, as far as it goes where the report has failed.
+
+    Args:
+        files: Each stands after those that it includes.
+    """
     scopes: dict[int, Scope] = {}
     modules: dict[int, model.Module] = {}
     speller = Speller()
     for file in files:
         scope = scopes[id(file)] = collect(file, scopes, report, speller)
         modules[id(file)] = _check_file(scope, modules)
-    return modules[id(files[-1])]
+    return Checked(scopes, modules)
 
 
 def _check_file(scope: Scope, modules: dict[int, model.Module]) -> model.Module:

@@ -108,7 +108,7 @@ def missing_mark(walk: Walk, frame: Frame, number: int, mark: str) -> Diagnostic
 def missing_tag(walk: Walk, frame: Frame, number: int) -> Diagnostic:
     """Says that a field or parameter has no tag."""
     tokens = walk.tokens
-    tag = _next(walk, frame)
+    tag = next_tag(walk, frame)
     after = tokens.kinds[number + 1]
     written = _line(tokens, number)
     if after == "COLON":
@@ -175,7 +175,7 @@ def _line(tokens: Tokens, number: int) -> str:
     return text if len(text) <= 40 and text.isprintable() else ""
 
 
-def _next(walk: Walk, frame: Frame) -> int:
+def next_tag(walk: Walk, frame: Frame) -> int:
     """Gives the tag that a next member would have."""
     members: list[object] = []
     for value in walk.values[frame.base :]:
@@ -214,10 +214,10 @@ def _expected(walk: Walk, frame: Frame) -> str:
             return f"a name for the {'constant' if below == 'CONST' else 'type'}"
         return _NAMED.get(frame.unit, "a name")
     if top == "NAME" and direct and frame.unit == "enum":
-        return f"`=` and a number, as in `{walk.tokens.text(walk.values[-1])[:40]} = {_next(walk, frame)}`"
+        return f"`=` and a number, as in `{walk.tokens.text(walk.values[-1])[:40]} = {next_tag(walk, frame)}`"
     phrase, start = _MEMBER[frame.unit]
     if direct and walk.accepts(*start):
-        return phrase.format(tag=_next(walk, frame)) if "{" in phrase else phrase
+        return phrase.format(tag=next_tag(walk, frame)) if "{" in phrase else phrase
     if not direct and walk.accepts("STRING"):
         return "a value"
     if not direct and walk.accepts("SCALAR"):

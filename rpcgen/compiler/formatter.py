@@ -42,6 +42,16 @@ def format_file(file: syntax.File) -> str:
     return text
 
 
+def form(source: Source, report: Report) -> str | None:
+    """Gives a text in canonical form; None if it has syntax errors, which go into the report."""
+    heard = Report()
+    tree = parser.parse(source, heard)
+    for found in heard.diagnostics:
+        if found.severity == "error":
+            report.add(found)
+    return format_file(tree) if tree.complete else None
+
+
 @dataclasses.dataclass(slots=True, eq=False)
 class _Comment:
     """A comment, or the place of a doc comment that the canonical text has.

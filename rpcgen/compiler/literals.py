@@ -111,15 +111,10 @@ def _distinct(
 
 def constant(scope: Scope, node: syntax.NameValue, wanted: model.Type | None = None) -> Given | None:
     """Looks up ``MAX``, ``common.MAX``, ``Kind.HOME`` or ``common.Kind.HOME``; None if there is none (reported)."""
-    parts = node.parts
-    qualifier = None
-    if len(parts) > 1 and (
-        len(parts) > 2 or parts[0].text in scope.includes or parts[0].text not in scope.declared
-    ):
-        qualifier, parts = parts[0], parts[1:]
-        if len(node.parts) == 2 and qualifier.text not in scope.includes:
-            _no_owner(scope, qualifier)
-            return None
+    qualifier, parts = divided(scope, node)
+    if qualifier is not None and len(node.parts) == 2 and qualifier.text not in scope.includes:
+        _no_owner(scope, qualifier)
+        return None
     home = scope.of(qualifier)
     if home is None:
         return None
@@ -136,7 +131,7 @@ def constant(scope: Scope, node: syntax.NameValue, wanted: model.Type | None = N
         if home is scope:
             return Given(of_type, value, node.span)
         return Given(scope.adopt(of_type, home), scope.adopt_value(value, home), node.span)
-    enum = _enum(home, declared, name.text)
+    enum = enum_of(home, declared, name.text)
     if enum is not None and len(parts) == 2:
         return _member(scope, home, enum, parts[1], node.span)
     if isinstance(declared, syntax.Typedef) and home.typedefs.get(name.text, _FAULTY) == _FAULTY:
@@ -147,7 +142,16 @@ def constant(scope: Scope, node: syntax.NameValue, wanted: model.Type | None = N
     return None
 
 
-def _enum(home: Scope, declared: object, name: str) -> model.Named | None:
+def divided(scope: Scope, node: syntax.NameValue) -> tuple[syntax.Name | None, tuple[syntax.Name, ...]]:
+    """Tells the part that names an include, if one does, from the others."""
+    parts = node.parts
+    first = parts[0].text
+    if len(parts) > 2 or (len(parts) == 2 and (first in scope.includes or first not in scope.declared)):
+        return parts[0], parts[1:]
+    return None, parts
+
+
+def enum_of(home: Scope, declared: object, name: str) -> model.Named | None:
     """Gives the enum that a name stands for in its file, itself or as a typedef."""
     if isinstance(declared, syntax.Enum):
         return model.Named("enum", name)

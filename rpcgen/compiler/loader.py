@@ -58,13 +58,16 @@ class Loader:
     Args:
         include_dirs: Where to look for an include that is not beside its file, in this order.
         texts: Texts by path, taken in place of the files there (which need not exist).
+        parse: Makes trees of texts: who reads the same files again and again may keep some.
     """
 
     def __init__(
         self,
         include_dirs: typing.Iterable[str | os.PathLike[str]] = (),
         texts: typing.Mapping[str, str] | None = None,
+        parse: typing.Callable[[Source, Report], syntax.File] = parser.parse,
     ) -> None:
+        self._parse = parse
         self.include_dirs = tuple(os.fspath(folder) for folder in include_dirs)
         self.read: dict[str, str] = {}
         """The files that were read or looked for in vain, real path to shown path: what to watch."""
@@ -162,7 +165,7 @@ class Loader:
             return None
         name = module_name(shown)
         _check_name(name, shown, include.path_span if include else None, report)
-        return File(shown, name, parser.parse(text, report), [])
+        return File(shown, name, self._parse(text, report), [])
 
 
 def decoded(shown: str, data: bytes, report: Report) -> Source | None:

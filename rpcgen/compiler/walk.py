@@ -72,15 +72,22 @@ class Walk:
         entered_by = self.tables.entered_by
         return sum(entered_by[state] in OPENING for state in self.states) >= NESTING
 
+    def expects(self, kind: str) -> bool:
+        """Tells whether a token of this kind could come next for what it is, and not as a name."""
+        return self._fits((kind,), frozenset())
+
     def accepts(self, *kinds: str) -> bool:
         """Tells whether tokens of these kinds could come next. Changes nothing."""
+        return self._fits(kinds, self._words)
+
+    def _fits(self, kinds: tuple[str, ...], words: frozenset[str]) -> bool:
         table, rules = self.tables.states, self.tables.rules
         states = self.states.copy()
         for kind in kinds:
             while True:
                 moves = table[states[-1]]
                 move = moves.get(kind)
-                if move is None and kind in self._words:
+                if move is None and kind in words:
                     move = moves.get("NAME")
                 if move is None:
                     return False

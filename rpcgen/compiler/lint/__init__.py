@@ -8,15 +8,26 @@ from __future__ import annotations
 import os
 import typing
 
-from rpcgen.compiler import checker
+from rpcgen.compiler import checker, model
 from rpcgen.compiler.diagnostics import Report
 from rpcgen.compiler.lint.findings import Edit, Finding, Findings, fixed
 from rpcgen.compiler.lint.judge import judge
 from rpcgen.compiler.lint.rules import DOCUMENTED, PARAMETERS, RULES, Options
 from rpcgen.compiler.lint.uses import Uses
-from rpcgen.compiler.loader import Loader
+from rpcgen.compiler.loader import File, Loader
 
-__all__ = ["DOCUMENTED", "PARAMETERS", "RULES", "Edit", "Finding", "Options", "fixed", "lint"]
+__all__ = [
+    "DOCUMENTED",
+    "PARAMETERS",
+    "RULES",
+    "Edit",
+    "Finding",
+    "Options",
+    "Uses",
+    "fixed",
+    "judged",
+    "lint",
+]
 
 
 def lint(
@@ -39,7 +50,7 @@ def lint(
     report = Report()
     folders = tuple(include_dirs)
     named = [os.fspath(path) for path in paths]
-    uses = Uses(named, folders)
+    uses = Uses(named, lambda path: Loader(folders).load(path, Report()))
     for path in named:
         heard = Report()
         files = Loader(folders).load(path, heard)
@@ -48,10 +59,21 @@ def lint(
             for problem in heard.diagnostics:
                 report.add(problem)
             continue
-        found = Findings(options)
-        judge(module, found)
-        uses.judge(files[-1], module, found)
-        found.judge_annotations(module)
-        for finding in found.all():
+        for finding in judged(files[-1], module, uses, options):
             report.add(finding)
     return report
+
+
+def judged(file: File, module: model.Module, uses: Uses, options: Options) -> list[Finding]:
+    """Gives what is found in one file.
+
+    Args:
+        file: It compiles.
+        module: What it compiles to.
+        uses: Who uses what, there and around.
+    """
+    found = Findings(options)
+    judge(module, found)
+    uses.judge(file, module, found)
+    found.judge_annotations(module)
+    return found.all()

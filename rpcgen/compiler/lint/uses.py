@@ -9,9 +9,8 @@ import os
 import typing
 
 from rpcgen.compiler import model, syntax
-from rpcgen.compiler.diagnostics import Report
 from rpcgen.compiler.lint.findings import Edit, Findings, whole_line
-from rpcgen.compiler.loader import File, Loader
+from rpcgen.compiler.loader import File
 from rpcgen.compiler.scope import KINDS
 
 Place: typing.TypeAlias = "tuple[str, str]"
@@ -32,17 +31,19 @@ class Uses:
 
     Args:
         paths: The files that are judged.
-        include_dirs: Where to look for includes.
+        load: Reads a file and what it includes, the file last.
     """
 
-    def __init__(self, paths: typing.Iterable[str], include_dirs: tuple[str | os.PathLike[str], ...]) -> None:
+    def __init__(
+        self, paths: typing.Iterable[str], load: typing.Callable[[str], typing.Iterable[File]]
+    ) -> None:
         self._edges: dict[Place, set[Place]] = {}
         self._roots: set[Place] = set()
         self._serving: set[str] = set()  # files that have methods, and what they include
         self._lost: set[str] = set()
         files: dict[str, File] = {}
         for path in _with_neighbours(paths):
-            for file in Loader(include_dirs).load(path, Report()):
+            for file in load(path):
                 files.setdefault(os.path.realpath(file.path), file)
         for real, file in files.items():
             self._read(real, file)
