@@ -11,7 +11,7 @@ import queue
 import time
 import typing
 
-from rpcgen.cli.console import Console
+from rpcgen.cli.console import Console, plural
 from rpcgen.cli.errors import CommandError
 from rpcgen.cli.ls import members
 from rpcgen.cli.registries import OWN, printable, read
@@ -154,7 +154,7 @@ def _line(change: Change, *, named: bool, as_json: bool) -> str:
 
 def _draw(registry: Registry, lists: Lists, service: str | None, console: Console) -> None:
     rows = lists.rows()
-    count = "1 instance" if len(rows) == 1 else f"{len(rows)} instances"
+    count = plural(len(rows), "instance")
     head = f"{count} in {registry.url}{f' of {service or OWN}' if service is not None else ''}; Ctrl-C ends"
     state = f"the registry is away: {printable(lists.problem)}" if lists.problem else ""
     console.draw([head, state, *(table(rows, time.time(), service=service is None) if rows else [])])

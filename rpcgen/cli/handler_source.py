@@ -14,6 +14,7 @@ import typing
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
+from rpcgen.cli.console import plural
 from rpcgen.cli.errors import CommandError, did_you_mean
 
 MARK = "\ufeff"
@@ -302,9 +303,9 @@ def _misfit(function: cst.FunctionDef, wanted: Wanted) -> str | None:
     if demanded:
         return f"requires {demanded[0]} by keyword, but arguments are given positionally"
     if required > count:
-        return f"requires {required} arguments, the IDL has {count}"
+        return f"requires {plural(required, 'argument')}, the IDL has {count}"
     if len(places) < count and not has_rest:
-        return f"takes {len(places)} arguments, the IDL has {count}"
+        return f"takes {plural(len(places), 'argument')}, the IDL has {count}"
     names, ours = [each.name.value for each in places[:count]], [name for name, _ in wanted.params]
     if names != ours and sorted(names) == sorted(ours):
         return f"takes {', '.join(names)} in this order, the IDL has {', '.join(ours)}"

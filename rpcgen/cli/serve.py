@@ -12,7 +12,7 @@ import os
 import typing
 
 from rpcgen.cli.arguments import COMMON, Parser
-from rpcgen.cli.console import Console
+from rpcgen.cli.console import Console, plural
 from rpcgen.cli.errors import CommandError, lacking
 from rpcgen.cli.queues import explained, log_to_standard_error
 
@@ -229,5 +229,4 @@ def _said(server: AsyncServer | None, http: _Http | None, stubs: list[ServerStub
     places = [str(server.address)] if server is not None else []
     places += [http.url] if http is not None else []
     count = sum(len(stub.protocols) for stub in stubs)
-    methods = "1 method" if count == 1 else f"{count} methods"
-    return f"serving at {' and '.join(places)}: process {os.getpid()}, {methods}"
+    return f"serving at {' and '.join(places)}: process {os.getpid()}, {plural(count, 'method')}"

@@ -10,7 +10,7 @@ import json
 import time
 import typing
 
-from rpcgen.cli.console import Console
+from rpcgen.cli.console import Console, plural
 from rpcgen.cli.registries import printable
 from rpcgen.cli.table import WIDTH, age
 from rpcgen.cli.task_table import members, worker_table
@@ -124,7 +124,7 @@ def _screen(url: str, counts: Counts, workers: list[WorkerInfo], pace: Pace, pro
 def _numbers(counts: Counts) -> str:
     return (
         f"waiting {counts.waiting}, running {counts.running}, ended {counts.ended}; "
-        f"{'1 worker' if counts.workers == 1 else f'{counts.workers} workers'} for {counts.concurrency} at once; "
+        f"{plural(counts.workers, 'worker')} for {counts.concurrency} at once; "
         + (f"master: {_master(counts)}" if counts.master else "there is no master: rpcgen master URL")
     )
 

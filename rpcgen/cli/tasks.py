@@ -8,7 +8,7 @@ import time
 import typing
 
 from rpcgen.cli.arguments import COMMON, Parser
-from rpcgen.cli.console import Console
+from rpcgen.cli.console import Console, plural
 from rpcgen.cli.errors import CommandError, did_you_mean
 from rpcgen.cli.ls import seconds
 from rpcgen.cli.queues import URLS, check, explained
@@ -205,7 +205,7 @@ def _gone(queue: TaskQueue, id: str) -> str:
 def _purge(queue: TaskQueue, ids: list[str], arguments: argparse.Namespace, console: Console) -> int:
     queue.counts(arguments.timeout)
     count = queue.purge(arguments.older, arguments.status or ENDED, READING)
-    console.log(f"{'1 task' if count == 1 else f'{count} tasks'} removed")
+    console.log(f"{plural(count, 'task')} removed")
     return 0
 
 

@@ -6,7 +6,7 @@ import os
 import typing
 
 from rpcgen.cli.arguments import COMMON, Parser
-from rpcgen.cli.console import Console
+from rpcgen.cli.console import Console, plural
 from rpcgen.cli.errors import CommandError
 from rpcgen.cli.queues import URLS, check, explained, log_to_standard_error, run_until_signal
 
@@ -87,9 +87,8 @@ def run(words: typing.Sequence[str]) -> int:
         worker.start()
         worker.wait(None)
         count = sum(len(stub.protocols) for stub in stubs)
-        methods = "1 method" if count == 1 else f"{count} methods"
         console.find(
-            f"worker {worker.name} at {worker.url}: process {os.getpid()}, {methods}, "
+            f"worker {worker.name} at {worker.url}: process {os.getpid()}, {plural(count, 'method')}, "
             f"{arguments.concurrency} at once"
         )
         worker.serve()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pathlib
+import socket
 import typing
 
 import pytest
@@ -13,6 +14,7 @@ import rpcgen as package
 from rpcgen import runtime as rpc
 from rpcgen.cli.sides import files
 from tests.cli.command import rpcgen
+from tests.support.waiting import until
 
 OLD = "list<string> find(1: string query, 2: int limit = 20)\n"
 NEW = "list<string> find(1: string query, 2: int limit = 50)\n"
@@ -27,7 +29,7 @@ def sides(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def serving(path: pathlib.Path) -> typing.Iterator[str]:
+def serving(path: pathlib.Path, registry: str | None = None) -> typing.Iterator[str]:
     """Serves an interface; gives the server's URL."""
 
     class Handlers:
@@ -35,7 +37,7 @@ def serving(path: pathlib.Path) -> typing.Iterator[str]:
             return []
 
     stub = package.load(path).ServerStub(Handlers())
-    with rpc.ThreadServer("127.0.0.1", 0, stub) as server:
+    with rpc.ThreadServer("127.0.0.1", 0, stub, registry=registry) as server:
         yield f"tcp://127.0.0.1:{server.address.port}"
 
 
@@ -69,6 +71,62 @@ def test_every_server_of_a_registry_is_asked_and_those_that_break_are_named(side
         assert f"{other}: nothing breaks" in ended.log
 
 
+@contextlib.contextmanager
+def registry_server(kind: str, request: pytest.FixtureRequest) -> typing.Iterator[str]:
+    """Gives the URL of a registry that nothing is registered in."""
+    if kind == "zk":
+        yield request.getfixturevalue("zk_url")
+        return
+    with rpc.RegistryServer("127.0.0.1", 0) as server:
+        yield server.url
+
+
+def until_registered(url: str, count: int) -> None:
+    with rpc.open_registry(url) as registry:
+        until(lambda: len(registry.contents().entries) == count)
+
+
+@pytest.mark.xdist_group("zookeeper")
+@pytest.mark.parametrize("kind", ["zk", "registry"])
+def test_of_the_servers_in_a_registry_those_that_break_are_named(
+    sides: pathlib.Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    """Two run, of two versions. One that is registered and does not answer is named; the others are compared."""
+    with registry_server(kind, request) as url:
+        ended = rpcgen("breaking", url, "new", cwd=sides)
+        assert (ended.status, ended.out) == (2, "")
+        assert f"no server is registered in {url}" in ended.log
+        assert "= help: `rpcgen ls`" in ended.log
+        with (
+            serving(sides / "old" / "stock.idl", url) as one,
+            serving(sides / "new" / "stock.idl", url) as other,
+        ):
+            until_registered(url, 2)
+            ended = rpcgen("breaking", url, "new", cwd=sides)
+            assert ended.status == 1
+            assert ended.out.count("error[B012]") == 1
+            assert f"{one}: 1 finding\n" in ended.log
+            assert f"{other}: nothing breaks\n" in ended.log
+            assert rpcgen("breaking", "new", url, cwd=sides).status == 1
+            with rpc.open_registry(url) as registry, unanswered() as port:
+                registry.register("", rpc.Instance("127.0.0.1", port))
+                until_registered(url, 3)
+                ended = rpcgen("breaking", url, "new", "--timeout", "1", cwd=sides)
+            assert ended.status == 2
+            assert "error[B012]" in ended.out
+            assert f"{one}: 1 finding\n" in ended.log
+            assert f"not compared: tcp://127.0.0.1:{port}: " in ended.log
+
+
+@contextlib.contextmanager
+def unanswered() -> typing.Iterator[int]:
+    """Gives a port where connections wait for ever."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield listening.getsockname()[1]
+
+
 def test_a_baseline_holds_back_what_is_known(sides: pathlib.Path) -> None:
     words = ("breaking", "old", "new", "--baseline", "known.jsonl")
     assert rpcgen(*words, "--write-baseline", cwd=sides).status == 0
@@ -77,7 +135,7 @@ def test_a_baseline_holds_back_what_is_known(sides: pathlib.Path) -> None:
     (sides / "new" / "stock.idl").write_text(OLD)
     ended = rpcgen(*words, cwd=sides)
     assert ended.status == 0
-    assert "1 of its findings are there no more" in ended.log
+    assert "known.jsonl holds 1 finding in vain" in ended.log
 
 
 def test_a_level_leaves_out_what_comes_after_it(sides: pathlib.Path) -> None:
@@ -130,7 +188,7 @@ def test_queued_calls_that_the_new_version_cannot_read_are_told(sides: pathlib.P
     assert ended.status == 1
     assert f"{tasks[1].id}: error: find:" in ended.out
     assert tasks[0].id not in ended.out
-    assert "2 tasks that have not ended" in ended.log
+    assert "2 tasks in the queue" in ended.log
     (found,) = map(
         json.loads,
         rpcgen("breaking", f"tasks+{zk_url}", "new", "--format", "json", cwd=sides).out.splitlines(),

@@ -145,7 +145,7 @@ def test_check(run: Run) -> None:
     assert said.out.splitlines() == [
         "handlers.py:6: Handlers.divide takes num2, num1 in this order, the IDL has num1, num2; its IDL is: "
         "float divide(1: int num1, 2: int num2 = 1) => InvalidOperation",
-        "handlers.py:7: Handlers.seen requires 1 arguments, the IDL has 0; its IDL is: oneway void seen()",
+        "handlers.py:7: Handlers.seen requires 1 argument, the IDL has 0; its IDL is: oneway void seen()",
     ]
     said = run("class Handlers:\n    def divide(self, num1, *rest): pass\n", "--check")
     assert said.status == 1
@@ -155,7 +155,9 @@ def test_check(run: Run) -> None:
     ]
     fitting = "class Handlers:\n    divide = items = 1\n    @wrapped\n    def seen(self, a, b): pass\n"
     said = run(fitting, "--check")
-    assert (said.status, said.out) == (0, "")
+    assert (said.status, said.out, said.log) == (0, "", "Handlers in handlers.py has all 3 methods\n")
+    said = run("class Carts:\n    def add(self, sku): pass\n", "--check", idl="shop.idl")
+    assert (said.status, said.log) == (0, "Carts in handlers.py has its one method\n")
     said = run("class Handlers:\n    def divide(self): pass\n")
     assert said.status == 1
     assert "Handlers.divide takes 0 arguments, the IDL has 2" in said.out
