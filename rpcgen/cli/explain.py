@@ -23,6 +23,7 @@ but one, nor with --calls.
 Options:
 {OPTIONS}
   --full                      show long values and their bytes whole
+  --show-secrets              show credentials, and metadata that are called like some: else hidden
 {COMMON}
 
 Examples:
@@ -39,6 +40,7 @@ def parser() -> Parser:
     found = Parser("explain")
     add_options(found)
     found.add_argument("--full", action="store_true")
+    found.add_argument("--show-secrets", action="store_true")
     return found
 
 
@@ -53,5 +55,6 @@ def run(words: typing.Sequence[str]) -> int:
 
     from rpcgen.cli.listing import listing
 
-    console.find(listing(data, capture, interface.lines, full=arguments.full, color=console.color))
+    shown = {"full": arguments.full, "secrets": arguments.show_secrets, "color": console.color}
+    console.find(listing(data, capture, interface.lines, **shown))
     return 1 if capture.faults else 0

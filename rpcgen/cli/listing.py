@@ -26,6 +26,9 @@ LINES = 3
 VALUE, LINE = 44, 50
 """Characters of a value and of the interface's line that are shown, if not all are."""
 
+HIDDEN = "--show-secrets shows it"
+"""In place of credentials."""
+
 _COLORS: typing.Final = {
     Role.HEADING: "1",
     Role.MARK: "2",
@@ -45,6 +48,7 @@ def listing(
     lines: collections.abc.Mapping[Place, Span],
     *,
     full: bool = False,
+    secrets: bool = False,
     color: bool = False,
 ) -> str:
     """Gives the whole text.
@@ -54,12 +58,14 @@ def listing(
         capture: What was found in it.
         lines: Where the interface declares things.
         full: Cuts nothing.
+        secrets: Shows credentials, too.
         color: With the codes of terminals.
     """
     parts = {0: data, **capture.parts}
+    rows = [row._replace(is_secret=False) for row in capture.rows] if secrets else capture.rows
     cells, roles = [_TITLES], [Role.HEADING]
     last = ""
-    for row in capture.rows:
+    for row in rows:
         if row.role in (Role.HEADING, Role.FAULT):
             continue
         place, line = _said(lines.get(row.place) if row.place else None, full)
@@ -73,7 +79,7 @@ def listing(
     texts = aligned(cells, [True, False, False, False, False, False])
     texts = [_painted(text, role, color) for text, role in zip(texts, roles, strict=True)]
     made, number = [texts[0]], 1
-    for row in capture.rows:
+    for row in rows:
         if row.role is Role.HEADING:
             made += ["", _painted(row.name, row.role, color)]
         elif row.role is Role.FAULT:
@@ -87,6 +93,8 @@ def listing(
 
 def _pieces(row: Row, data: bytes, full: bool) -> list[str]:
     """Gives a row's bytes, in lines."""
+    if row.is_secret:
+        return [f"{row.end - row.start} hidden"]
     last = row.end if full else min(row.end, row.start + WIDTH * LINES)
     found = [data[at : min(at + WIDTH, last)].hex(" ") for at in range(row.start, last, WIDTH)] or [""]
     return found if last == row.end else [*found, f"… {row.end - last} more"]
@@ -105,6 +113,8 @@ def _described(row: Row, said: str, full: bool) -> list[str]:
 def told(row: Row) -> str:
     """Gives a row's value as it is shown: on one line, and safe on a terminal."""
     value = row.value
+    if row.is_secret:
+        return HIDDEN
     if row.role is Role.MARK:
         return str(value)
     if row.role in (Role.PASSED, Role.UNREAD):

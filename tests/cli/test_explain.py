@@ -8,6 +8,7 @@ import pathlib
 import random
 import re
 import shlex
+import struct
 import subprocess
 import typing
 
@@ -19,7 +20,9 @@ from rpcgen.cli.console import Console
 from rpcgen.cli.interface import opened
 from rpcgen.cli.listing import listing
 from rpcgen.runtime.stubs import MessageProtocol
+from rpcgen.runtime.wire import frames, hello
 from rpcgen.runtime.wire.capture import read
+from rpcgen.runtime.wire.compression import BY_NAME
 from tests.cli.command import COMMAND, FAULTY, ONE_LINE, environment, write
 from tests.evolution.interfaces import random_interface
 from tests.evolution.values import random_arguments, random_value
@@ -231,6 +234,47 @@ def test_random_interfaces(part: int, tmp_path: pathlib.Path, run: Run) -> None:
                 assert again.out.strip() == reply.hex(), (said.out, again.log)
 
 
+SECRET = "s3cr3t-of-ann"
+
+
+def captured(*, compressed: bool = False) -> bytes:
+    """Gives what a client sent: HELLO, and a call with metadata; both hold the secret, under two names each."""
+    said = hello.Hello({"agent": "test", "session-token": SECRET}, credentials=SECRET)
+    metadata = {"trace": b"4f2a", "Authorization": SECRET.encode(), "X-Api-Key": SECRET.encode()}
+    call = bytes.fromhex("06 646976696465 00000000 01 000000c8 02 00000064")
+    payload, flags = frames.encode_map(metadata) + call, frames.METADATA
+    if compressed:
+        gzip = BY_NAME["gzip"]
+        payload = struct.pack(">BI", gzip.number, len(payload)) + gzip.compress(payload)
+        flags |= frames.COMPRESSED
+    head = frames.pack_head(len(payload) + frames.OVERHEAD, frames.CALL << 8 | flags, 1)
+    return frames.PREFACE + hello.encode_hello(said) + head + payload
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_credentials_are_hidden_unless_they_are_asked_for(compressed: bool, run: Run) -> None:
+    """Those of HELLO, and what metadata hold under names like theirs; the rest is shown."""
+    words = ("explain", captured(compressed=compressed).hex(), "--idl", "service.idl", "--full")
+    said, whole = run(*words), run(*words, "--show-secrets")
+    assert (said.status, whole.status) == (0, 0)
+    assert (said.out.count(SECRET), whole.out.count(SECRET)) == (0, 4)
+    assert SECRET.encode()[:8].hex(" ") not in said.out
+    assert said.out.count(f"{len(SECRET)} hidden") == 4
+    assert said.out.count(" hidden") == 4 + compressed
+    for text in (said.out, whole.out):
+        assert all(each in text for each in ('"session-token"', '"X-Api-Key"', "b'4f2a'", "num1", '"test"'))
+    assert SECRET not in run("decode", *words[1:4]).out
+
+
+def test_credentials_are_hidden_where_they_are_cut(run: Run) -> None:
+    """Wherever the capture ends."""
+    data = captured()
+    for length in range(1, len(data)):
+        said = run("explain", data[:length].hex(), "--idl", "service.idl", "--full")
+        assert SECRET[:4] not in said.out
+        assert SECRET.encode()[:4].hex(" ") not in said.out
+
+
 def test_whatever_it_is_given_is_listed_whole() -> None:
     """Every byte of the golden cases' messages, corrupted, stands in the listing once, in its order."""
     rng = random.Random("listing")
@@ -242,7 +286,7 @@ def test_whatever_it_is_given_is_listed_whole() -> None:
             broken = data[: rng.randrange(1, len(data) + 1)]
             broken[rng.randrange(len(broken))] = rng.randrange(256)
             capture = read(bytes(broken), interface.methods, method="Stock.find")
-            text = listing(bytes(broken), capture, interface.lines, full=True)
+            text = listing(bytes(broken), capture, interface.lines, full=True, secrets=True)
             titles, *lines = text.splitlines()
             begin, end = titles.index("BYTES"), titles.index("FIELD")
             shown = [line[begin:end] for line in lines if re.match(" *[0-9]+  ", line[:begin])]

@@ -6,12 +6,13 @@ is for is not in the reply: it is known by the calls of the other direction, or 
 
 from __future__ import annotations
 
+import contextlib
 import typing
 
 from rpcgen.runtime import schema
 from rpcgen.runtime.errors import FaultCode, ProtocolError, RemoteFault
 from rpcgen.runtime.schema import STRING, Field, ListOf, MapOf, OptionalOf
-from rpcgen.runtime.wire import frames
+from rpcgen.runtime.wire import frames, secrecy
 from rpcgen.runtime.wire.codec import FAULT, RAISED, RETURNED, fault
 from rpcgen.runtime.wire.compression import ALGORITHMS, expanded
 from rpcgen.runtime.wire.dissect import Dissector, Place, Role, Row
@@ -156,6 +157,8 @@ class _Reader:
         self._in = Dissector(data, limits, 0, found.rows, part)
         self._end = 0
         """Where what follows begins, as far as that is known: there it goes on after a fault."""
+        self._is_private = False
+        """What comes now may be credentials, even where it cannot be read."""
 
     def calls(self) -> None:
         self._each("call", self._call)
@@ -164,6 +167,7 @@ class _Reader:
         self._each("reply", self._plain_reply)
 
     def frames(self) -> None:
+        self._is_private = True
         if self._data[:1] == frames.PREFACE[:1]:
             self._guarded(self._preface)
         self._each("frame", self._frame)
@@ -177,7 +181,7 @@ class _Reader:
             self._guarded(lambda: read(number))  # noqa: B023
 
     def _guarded(self, read: collections.abc.Callable[[], None]) -> None:
-        self._end = self._size
+        self._end, first = self._size, len(self._found.rows)
         try:
             read()
         except Misfit as misfit:
@@ -186,6 +190,19 @@ class _Reader:
             self._in.give_up(error.problem, self._end)
         except RecursionError:
             self._in.give_up("nested deeper than Python's own stack", self._end)
+        else:
+            return
+        if self._is_private:
+            secrecy.hide_unread(self._found.rows, first)
+
+    @contextlib.contextmanager
+    def _private(self) -> collections.abc.Iterator[None]:
+        """Hides the secrets among what is read inside, and what a fault leaves over."""
+        first, self._is_private = len(self._found.rows), True
+        try:
+            yield
+        finally:
+            secrecy.hide_values(self._found.rows, first)
 
     # Plain messages
 
@@ -273,6 +290,7 @@ class _Reader:
         kind = reader.mark("kind", "B", self._end, lambda kind: named(kind) or "unknown")
         flags = reader.mark("flags", "B", self._end, _flags)
         call_id = reader.mark("call id", "I", self._end)
+        self._is_private = self._is_private and (kind == frames.HELLO or not named(kind))
         word = kind << 8 | flags
         if kind not in frames.FLAGS and kind & frames.IGNORED:
             reader.passed("for peers that know the kind", self._end)
@@ -291,6 +309,7 @@ class _Reader:
             self._payload(kind, flags, call_id)
         reader.finish(self._end)
         reader.whole()
+        self._is_private = False
 
     def _compressed(self, kind: int, flags: int, call_id: int, number: int) -> None:
         begin = self._in.pos
@@ -305,18 +324,23 @@ class _Reader:
             made,
             *(self._methods, self._method, self._answered, self._limits, self._found, number),
         )
+        first = len(self._found.rows)
         inner._in.tell(Role.HEADING, f"expanded, {inner._size} bytes")
         inner._guarded(lambda: inner._payload(kind, flags, call_id))
+        secrecy.hide_compressed(self._found.rows, first)
 
     def _payload(self, kind: int, flags: int, call_id: int) -> None:
         reader = self._in
         if flags & frames.METADATA:
-            reader.named("metadata", _METADATA, self._end)
+            with self._private():
+                reader.named("metadata", _METADATA, self._end)
+            self._is_private = False
         begin = reader.pos
         if kind == frames.HELLO:
-            reader.fields("", HELLO, (), self._end)
-            reader.whole()
-            decode_hello(self._data[begin : self._end])
+            with self._private():
+                reader.fields("", HELLO, (), self._end)
+                reader.whole()
+                decode_hello(self._data[begin : self._end])
         elif kind == frames.CALL:
             length = reader.mark("method: length", "B", self._end)
             at = Place(self._name_at(reader.pos, reader.pos - 1, length))

@@ -76,6 +76,7 @@ class Row(typing.NamedTuple):
         value: As decoded; of a fault, its text.
         place: Where the IDL says it, if it does.
         part: 0: the input; others are what was compressed in it, each counted from 0 by itself.
+        is_secret: It is credentials, or may be.
     """
 
     start: int
@@ -87,6 +88,7 @@ class Row(typing.NamedTuple):
     value: typing.Any = None
     place: Place | None = None
     part: int = 0
+    is_secret: bool = False
 
 
 _MARKS = {"B": "u8", "I": "u32"}
