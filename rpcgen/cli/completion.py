@@ -100,21 +100,34 @@ def _cases(commands: typing.Mapping[str, _Command]) -> str:
     return "\n".join(lines)
 
 
-def _bash(commands: typing.Mapping[str, _Command]) -> str:
+def _asked(words: str, current: str, first: int, commands: typing.Mapping[str, _Command]) -> str:
+    """Gives the lines of bash and of zsh that set ``word``, ``command``, ``wanted`` and ``options``.
+
+    Args:
+        words: The shell's array of words.
+        current: Where it says which of them is being completed.
+        first: The place of the word after ``rpcgen``.
+        commands: What there is.
+    """
     return f"""\
-# rpcgen's completion for bash: eval "$(rpcgen completion bash)"
-_rpcgen() {{
-    local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD - 1]}}
+    local word=${{{words}[{current}]}} before=${{{words}[{current} - 1]}}
     local command='' wanted='' options='' number
-    for ((number = 1; number < COMP_CWORD; number++)); do
-        case ${{COMP_WORDS[number]}} in
+    for ((number = {first}; number < {current}; number++)); do
+        case ${{{words}[number]}} in
         -*) ;;
-        *) command=${{COMP_WORDS[number]}} && break ;;
+        *) command=${{{words}[number]}} && break ;;
         esac
     done
     case $command:$before in
 {_cases(commands)}
-    esac
+    esac"""
+
+
+def _bash(commands: typing.Mapping[str, _Command]) -> str:
+    return f"""\
+# rpcgen's completion for bash: eval "$(rpcgen completion bash)"
+_rpcgen() {{
+{_asked("COMP_WORDS", "COMP_CWORD", 1, commands)}
     COMPREPLY=()
     local IFS=$'\\n'
     if [[ $word == -* && $options ]]; then
@@ -148,21 +161,11 @@ def _zsh(commands: typing.Mapping[str, _Command]) -> str:
 #compdef rpcgen
 # rpcgen's completion for zsh: rpcgen completion zsh > a folder of fpath, as _rpcgen
 _rpcgen() {{
-    local word=${{words[CURRENT]}} before=${{words[CURRENT - 1]}}
-    local command='' wanted='' options='' number
+{_asked("words", "CURRENT", 2, commands)}
     local -a described
     described=(
 {described}
     )
-    for ((number = 2; number < CURRENT; number++)); do
-        case ${{words[number]}} in
-        -*) ;;
-        *) command=${{words[number]}} && break ;;
-        esac
-    done
-    case $command:$before in
-{_cases(commands)}
-    esac
     if [[ $word == -* && -n $options ]]; then
         compadd -- ${{=options}}
         return
