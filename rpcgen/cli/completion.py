@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import typing
 
 from rpcgen.cli import COMMANDS
@@ -63,7 +64,7 @@ def _command(name: str) -> _Command:
     module: types.ModuleType = importlib.import_module(f"rpcgen.cli.{name}")
     expected: list[Expected] = module.parser().expected()
     words = [each for each in expected if not each.names]
-    does = module.HELP.partition("\n")[0].rstrip(".")
+    does = re.split(r"[.:;]\s", module.HELP, maxsplit=1)[0].replace("\n", " ")
     return _Command(does, [each for each in expected if each.names], words[0] if words else None)
 
 

@@ -99,3 +99,10 @@ def test_every_command_and_option_is_in_it(scripts: dict[str, str], shell: str) 
 def test_wrong_usage(tmp_path: pathlib.Path) -> None:
     assert rpcgen("completion", cwd=tmp_path).log.startswith("rpcgen completion: no SHELL is named\n")
     assert rpcgen("completion", "csh", cwd=tmp_path).status == 2
+
+
+def test_commands_are_described_in_whole_words(scripts: dict[str, str]) -> None:
+    """By their first sentence, or what stands before its colon."""
+    for shell in ("zsh", "fish"):
+        assert "one canonical form'" in scripts[shell]
+        assert "one object a line'" in scripts[shell]
