@@ -79,7 +79,7 @@ soak-tasks: setup zookeeper ## let workers, masters and ZooKeeper fail while tas
 PAIRS ?= 100000
 soak-evolution: setup ## let random versions of interfaces talk: make soak-evolution PAIRS=100000 SEED=1
 	@echo "seed $(SEED), $(PAIRS) pairs"
-	EVOLUTION_PAIRS=$(PAIRS) EVOLUTION_SEED=$(SEED) $(BIN) -m pytest tests/evolution/test_evolution.py -n 0 -s
+	$(BIN) -m tests.evolution.soak $(PAIRS) $(SEED)
 
 TARGET ?= server_session
 # Separate from soak's: a variable that is given holds for whatever is made.

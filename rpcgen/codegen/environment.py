@@ -50,8 +50,9 @@ def ours() -> pathlib.Path:
     return installed if installed.is_dir() else package.parent / "templates" / "python"
 
 
+@functools.cache
 def checksum(folder: pathlib.Path) -> int:
-    """Gives a number that tells whether the templates of a folder have changed."""
+    """Gives a number that tells whether the templates of a folder are other ones than when it was translated."""
     found = 0
     for path in sorted(folder.glob("*.j2")):
         found = zlib.crc32(path.read_bytes(), zlib.crc32(path.name.encode(), found))

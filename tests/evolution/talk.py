@@ -7,11 +7,16 @@ so is a client that takes an exception it does not know yet for a fault.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
+import re
+import sys
+import types
 import typing
+import unittest.mock
 
-from rpcgen import runtime as rpc
+from rpcgen import codegen, runtime as rpc
 from rpcgen.compiler import compile_file, model
 from rpcgen.compiler.changes.compare import compare
 from rpcgen.compiler.changes.contracts import Contract
@@ -19,13 +24,10 @@ from rpcgen.compiler.changes.findings import Change
 from rpcgen.compiler.changes.rules import Level
 from rpcgen.compiler.loader import Loader
 from rpcgen.compiler.render import render_text
-from rpcgen.loading import module_of
 from rpcgen.runtime.signatures import Mismatch, described, judge
 from rpcgen.runtime.stubs import MessageProtocol
 from rpcgen.runtime.tasks.envelopes import arguments, method
 from tests.evolution.values import Wrong, agree, agree_fields, random_arguments, random_value
-
-Protocols: typing.TypeAlias = "dict[str, typing.Any]"
 
 
 class Faulty(Exception):
@@ -33,11 +35,11 @@ class Faulty(Exception):
 
 
 class Version:
-    """One version: its model, and the protocols of its methods by wire name.
+    """One version: its model, what its module declares, and the protocols of its methods by wire name.
 
     Args:
         texts: Its files; the root is ``stock.idl``.
-        side: ``old`` or ``new``: those of one side follow each other under the same paths.
+        side: A folder's name, for diagnostics.
     """
 
     def __init__(self, texts: typing.Mapping[str, str], side: str) -> None:
@@ -47,14 +49,41 @@ class Version:
         if compilation.module is None:
             raise Faulty(render_text(compilation.report))
         self.module: model.Module = compilation.module
-        self._protocols: Protocols | None = None
 
-    @property
-    def protocols(self) -> Protocols:
-        if self._protocols is None:
-            found = vars(module_of(self.module)).values()
-            self._protocols = {each.name: each for each in found if isinstance(each, MessageProtocol)}
-        return self._protocols
+    @functools.cached_property
+    def declared(self) -> dict[str, typing.Any]:
+        """What its module declares, without stubs and servers."""
+        return declared(self.module)
+
+    @functools.cached_property
+    def protocols(self) -> dict[str, typing.Any]:
+        found = self.declared.values()
+        return {each.name: each for each in found if isinstance(each, MessageProtocol)}
+
+    @functools.cached_property
+    def signatures(self) -> tuple[typing.Any, typing.Any]:
+        """What its methods look like: as a client knows its own, and as it hears of a server's."""
+        own = described(self.protocols.values())
+        return own, json.loads(json.dumps(own))
+
+
+def declared(interface: model.Module) -> dict[str, typing.Any]:
+    """Runs generated modules up to what is no matter here, which takes most of the time: stubs and servers."""
+    made: dict[str, types.ModuleType] = {}
+    for one in interface.closure():
+        text = codegen.generate(one, imports="relative")
+        stubs = _STUBS.search(text)
+        module = types.ModuleType(f"{__name__}.{one.name}")
+        module.__package__ = module.__name__
+        for include in one.includes:
+            setattr(module, include.module.name, made[include.module.path])
+        with unittest.mock.patch.dict(sys.modules, {module.__name__: module}):
+            exec(compile(text[: stubs.start() if stubs else None], one.path, "exec"), vars(module))
+        made[one.path] = module
+    return vars(made[interface.path])
+
+
+_STUBS: typing.Final = re.compile(r"^class \w*Handlers\(", re.MULTILINE)
 
 
 def changes(old: Version, new: Version, level: Level = "wire") -> list[Change]:
@@ -64,12 +93,11 @@ def changes(old: Version, new: Version, level: Level = "wire") -> list[Change]:
 
 def objections(old: Version, new: Version) -> list[Mismatch]:
     """Gives what clients of either version find that connect to a server of the other one."""
-    both = described(old.protocols.values()), described(new.protocols.values())
     return [
         found
-        for ours, theirs in (both, both[::-1])
+        for (ours, _), (_, theirs) in ((old.signatures, new.signatures), (new.signatures, old.signatures))
         for name in ours["methods"]
-        if name in theirs["methods"] and (found := judge(ours, json.loads(json.dumps(theirs)), name))
+        if name in theirs["methods"] and (found := judge(ours, theirs, name))
     ]
 
 

@@ -114,7 +114,7 @@ def test_a_flagged_step_of_a_chain_goes_wrong(code: str) -> None:
     first, last = Version({"stock.idl": texts[0]}, "old"), Version({"stock.idl": texts[-1]}, "new")
     if code in MISTAKEN:
         meant, method, taken = MISTAKEN[code]
-        home = vars(module_of(first.module))
+        home = first.declared
         codecs = [version.protocols[method].codec() for version in (first, last)]
         if code == "B007":
             read = codecs[1].decode_reply(codecs[0].encode_raised(home[meant]()))
