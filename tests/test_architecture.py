@@ -23,13 +23,15 @@ ROOMS = {
     "rpcgen.compiler": "compiler",
     "rpcgen.runtime": "runtime",
     "rpcgen.loading": "loading",
+    "rpcgen.lsp": "lsp",
     "rpcgen.highlighting": "highlighting",
     "rpcgen": "root",
 }
 """Prefix of a module's name → its room; the longest prefix decides."""
 
 MAY_IMPORT = {
-    "cli": {"codegen", "compiler", "loading", "root", "runtime"},
+    "cli": {"codegen", "compiler", "loading", "lsp", "root", "runtime"},
+    "lsp": {"codegen", "compiler", "root"},
     "loading": {"codegen", "compiler", "root"},
     "codegen": {"compiler", "root"},
     "highlighting": {"compiler", "root"},
@@ -74,6 +76,7 @@ FLOORS = [
 
 LIBRARIES = {
     "cli": {"uvicorn", "libcst"},
+    "lsp": {"pygls", "lsprotocol", "msgspec"},
     "loading": set(),
     "highlighting": {"pygments"},
     "codegen": {"jinja2", "msgspec"},

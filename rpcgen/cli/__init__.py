@@ -23,6 +23,7 @@ COMMANDS = (
     "check",
     "fmt",
     "lint",
+    "lsp",
     "breaking",
     "explain",
     "encode",
@@ -51,6 +52,7 @@ Commands:
   check     report what is wrong with interface files, and write nothing
   fmt       write interface files in their one form, comments kept
   lint      find what compiles, and yet most likely is a mistake
+  lsp       serve an editor: findings, hover, definitions, completion, rename, formatting
   breaking  say whom a new version of an interface breaks
   explain   say what each byte of a message, or of a captured stream, is
   encode    write the bytes of a message that is given in JSON

@@ -75,8 +75,8 @@ def _tokens(source: Source, faults: Faults) -> Tokens:
         tokens = lexer.tokens(source, probed, PROBE)
         if probed.count or _faulty(tokens):
             faults.partial = True
-            return _ready(lexer.tokens(source, faults, PROBE))
-    return _ready(lexer.tokens(source, faults, MOST))
+            return ready(lexer.tokens(source, faults, PROBE))
+    return ready(lexer.tokens(source, faults, MOST))
 
 
 def _too_long(tokens: Tokens, faults: Faults) -> syntax.File:
@@ -92,12 +92,12 @@ def _too_long(tokens: Tokens, faults: Faults) -> syntax.File:
 def _faulty(tokens: Tokens) -> bool:
     docs = dict(tokens.docs)
     end = len(tokens.kinds) - 1
-    faulty = Walk(_ready(tokens), Actions(tokens)).run(0, end) < end
+    faulty = Walk(ready(tokens), Actions(tokens)).run(0, end) < end
     tokens.docs = docs
     return faulty
 
 
-def _ready(tokens: Tokens) -> Tokens:
+def ready(tokens: Tokens) -> Tokens:
     """Makes a comma after exceptions a ``;`` where no further exception follows, but a method."""
     kinds = tokens.kinds
     number = 0

@@ -1,0 +1,1 @@
+"""``rpcgen.lsp``: what editors ask."""
