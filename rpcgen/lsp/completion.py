@@ -65,7 +65,7 @@ def complete(found: Analysis, offset: int, folders: typing.Iterable[str] = ()) -
     Args:
         folders: Where includes are looked for, besides the file's own folder.
     """
-    cursor = read(found.source, offset)
+    cursor = read(found.file.syntax, offset)
     if cursor is None:
         return None
     if cursor.path is not None:

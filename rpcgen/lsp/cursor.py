@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import typing
 
-from rpcgen.compiler import lexer, parser, tables
+from rpcgen.compiler import lexer, parser, syntax, tables
 from rpcgen.compiler.actions import Actions
 from rpcgen.compiler.diagnostics import Report
 from rpcgen.compiler.expectation import Frame
@@ -76,9 +76,10 @@ class Cursor:
         return self._walk
 
 
-def read(source: Source, offset: int) -> Cursor | None:
+def read(file: syntax.File, offset: int) -> Cursor | None:
     """Reads a text up to an offset; None in a comment, in another string than a path, or in a number."""
-    before = source.text[:offset]
+    source = file.source
+    before = _shortened(file, offset)
     word = _WORD.search(before)
     start = word.start() if word else offset
     cut = Source(source.path, before[:start])
@@ -92,7 +93,7 @@ def read(source: Source, offset: int) -> Cursor | None:
             return None
         path = before[opened.start() + 1 :]
         del tokens.kinds[-2], tokens.starts[-2], tokens.ends[-2]
-    elif word and before[:start][-1:].isdigit():
+    elif before[:start][-1:].isdigit():
         return None
     parser.ready(tokens)
     if tokens.kinds[-2:-1] == ["SEMICOLON"] and tokens.text(len(tokens.kinds) - 2) == ",":
@@ -109,6 +110,24 @@ def read(source: Source, offset: int) -> Cursor | None:
     except _Reached:
         return Cursor(cut, start, walk, recovery.frame(), path)
     return None
+
+
+def _shortened(file: syntax.File, offset: int) -> str:
+    """Gives the text up to an offset, with blanks for what comes long before and has no part in it.
+
+    Of the declarations before the place the last two are kept, and of the methods around it.
+    """
+    text = file.source.text[:offset]
+    items = [item for item in file.items if item.span.start < offset]
+    methods = items[-1].methods if items and isinstance(items[-1], syntax.Service) else ()
+    nodes: typing.Sequence[typing.Any]
+    for nodes in (items, [method for method in methods if method.span.end < offset]):
+        if len(nodes) > 3:
+            # The blanks begin behind the first and end in a line end: what follows begins a line, as before.
+            start = nodes[0].span.end
+            end = max(start + 1, nodes[-3].span.end)
+            text = f"{text[:start]}{' ' * (end - start - 1)}\n{text[end:]}"
+    return text
 
 
 class _Reached(Exception):

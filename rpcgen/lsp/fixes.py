@@ -13,7 +13,7 @@ _MEANT: typing.Final = re.compile(r"did you mean (@?[A-Za-z_][\w.]*)(?:;|$)")
 _FILE: typing.Final = re.compile(r"did you mean (.+\.idl)$")
 _FREE: typing.Final = re.compile(r"the next free (?:tag|number) is (-?\d+)$")
 _MEMBER: typing.Final = re.compile(r"the member is ([\w.]+)$")
-_WRITTEN: typing.Final = re.compile(r"write `?([^`…]+?)`?$")
+_WRITTEN: typing.Final = re.compile(r"""write (?:`([^`]+)`|("[^"…]*")|([^\s;…]+))(?:;|$)""")
 _WRITABLE: typing.Final = frozenset({"E015", "E016", "E025", "E401"})
 """Errors whose help is what should stand in their place."""
 
@@ -61,7 +61,7 @@ def _replacement(found: Diagnostic) -> str | None:
         if match:
             return _unqualified(match[1].lstrip("@"), span.source.text[: span.start])
     match = _WRITTEN.match(help) if found.code in _WRITABLE else None
-    return match[1] if match else None
+    return match[match.lastindex or 0] if match else None
 
 
 def _unqualified(name: str, before: str) -> str:

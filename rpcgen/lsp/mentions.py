@@ -8,6 +8,7 @@ speak of the same one.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import typing
 
@@ -43,6 +44,7 @@ class Mention(typing.NamedTuple):
     declares: bool = False
 
 
+@functools.lru_cache(maxsize=16)
 def mentions(found: Analysis) -> list[Mention]:
     """Gives every name in a file, in no order."""
     return _Walk(found).all()

@@ -84,6 +84,8 @@ class Uses:
                 if (real, name) not in self._reached and name not in self._lost:
                     what = KINDS[type(item)]
                     found.add("L006", item.name.span, read.get(name, ()), what=what, name=name)
+        if not file.links:
+            return
         # One of nothing but includes is there to have them all compiled.
         declares = any(not isinstance(item, syntax.Include) for item in file.syntax.items)
         used = {way for item in file.syntax.items for way, _ in references(item)}
