@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
 import threading
@@ -17,7 +18,11 @@ class Reader(asyncio.StreamReader):
 
     async def readline(self) -> bytes:
         await asyncio.sleep(0)
-        return await super().readline()
+        try:
+            return await super().readline()
+        except ValueError:
+            logging.getLogger(__name__).error("what comes is not of the Language Server Protocol")
+            return b""
 
 
 class Output:
