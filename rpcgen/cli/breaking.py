@@ -9,7 +9,7 @@ import typing
 from rpcgen.cli.arguments import COMMON, Parser
 from rpcgen.cli.console import Console, plural
 from rpcgen.cli.errors import CommandError, refused
-from rpcgen.cli.ls import seconds
+from rpcgen.cli.targets import OPTIONS, add_options
 
 if typing.TYPE_CHECKING:
     from rpcgen.cli.sides import Broken, Side
@@ -39,7 +39,7 @@ Options:
   -I, --include DIR           look for included files here too; may be repeated
   --baseline FILE             leave out the findings that stand there
   --write-baseline            write all findings to the baseline's FILE instead
-  --timeout SECONDS           wait so long for each server and registry (default: 5)
+{OPTIONS}
   --format text|json|github   how findings are written (default: text; json: one object a line)
 {COMMON}
 
@@ -61,7 +61,7 @@ def parser() -> Parser:
     found.add_argument("-I", "--include", action="append", default=[], metavar="DIR")
     found.add_argument("--baseline", metavar="FILE")
     found.add_argument("--write-baseline", action="store_true")
-    found.add_argument("--timeout", type=seconds, default=5.0, metavar="SECONDS")
+    add_options(found)
     found.add_argument("--format", choices=("text", "json", "github"), default="text")
     return found
 
@@ -72,9 +72,11 @@ def run(words: typing.Sequence[str]) -> int:
     console = Console(arguments.color)
     if len(arguments.words) != 2:
         raise CommandError(
-            f"two versions are compared, and {len(arguments.words)} are named",
+            f"two versions are compared, not {len(arguments.words)}",
             help="rpcgen breaking git:main:service.idl service.idl",
         )
+    if "" in arguments.words:
+        raise CommandError("a version has an empty name", help="is a variable of the shell not set?")
     if arguments.write_baseline and arguments.baseline is None:
         raise CommandError("--write-baseline needs --baseline FILE: where to")
 
@@ -87,7 +89,8 @@ def run(words: typing.Sequence[str]) -> int:
             from rpcgen.compiler.render import render_text
 
             console.log(render_text(error.report, console.color).rstrip())
-        raise CommandError(error.problem or "a version has errors: nothing was compared") from error
+        problem = error.problem or "a version has errors: nothing was compared"
+        raise CommandError(problem, help=error.help) from error
 
 
 def _compare(arguments: argparse.Namespace, console: Console) -> int:
@@ -96,11 +99,10 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
     from rpcgen.compiler.changes.compare import compare
 
     old_name, new_name = arguments.words
-    include = tuple(arguments.include)
     if new_name.startswith(TASKS):
         raise CommandError("queued tasks are of an old version: name them first")
     lost: list[CommandError] = []
-    new = sides(new_name, include, arguments.timeout, lost)
+    new = sides(new_name, arguments, lost)
     if old_name.startswith(TASKS):
         tasks = [
             one for side in new for one in broken_tasks(old_name, side.contract, console, arguments.timeout)
@@ -108,7 +110,7 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
         console.find("".join(f"{_task(one, arguments.format)}\n" for one in tasks))
         console.log(f"{len(tasks)} of them cannot be read by {new_name}" if tasks else "all can be read")
         return _status(bool(tasks), lost, console)
-    old = sides(old_name, include, arguments.timeout, lost)
+    old = sides(old_name, arguments, lost)
     found: list[Change] = []
     for one in old:
         for other in new:

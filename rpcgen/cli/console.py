@@ -75,6 +75,14 @@ class Console:
         return "→"
 
 
+def hush() -> None:
+    """Keeps what the runtime logs, for programs that run on, from standard error: the command itself says it."""
+    import logging
+
+    for name in ("rpcgen", "kazoo"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
+
+
 def plural(count: int, what: str) -> str:
     """Gives ``1 method``, ``2 methods``."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"

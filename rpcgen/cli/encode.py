@@ -92,7 +92,9 @@ def run(words: typing.Sequence[str]) -> int:
 def _read(said: str) -> bytes:
     if said == "-":
         return sys.stdin.buffer.read() if sys.stdin else b""
-    if said.lstrip()[:1] == "{":
+    if not said.strip():
+        raise CommandError("JSON is empty", help="a call without arguments is {}")
+    if said.lstrip()[0] in '{["':
         return said.encode(errors="surrogateescape")
     try:
         with open(said, "rb") as file:

@@ -78,7 +78,7 @@ def opened(arguments: argparse.Namespace, console: Console) -> Opened | None:
         contract = read_side(arguments.idl, arguments.include)
     except SideError as error:
         if error.report is None:
-            raise CommandError(error.problem) from error
+            raise CommandError(error.problem, help=error.help) from error
         render(error.report, console, "text")
         return None
     codecs: dict[str, ReferenceCodec] = {}

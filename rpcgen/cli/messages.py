@@ -9,6 +9,7 @@ import sys
 import typing
 
 from rpcgen.cli import interface as interfaces
+from rpcgen.cli.console import plural
 from rpcgen.cli.errors import CommandError, refused
 from rpcgen.cli.registries import printable
 
@@ -138,5 +139,7 @@ def _bytes(digits: str, where: str) -> bytes:
     if not digits:
         raise CommandError(f"there is nothing in {where}" if where else "INPUT is empty")
     if len(digits) % 2:
-        raise CommandError(f"{where}: {len(digits)} hexadecimal digits: a byte has two, so one is missing")
+        raise CommandError(
+            f"{where}: {plural(len(digits), 'hexadecimal digit')}: a byte has two, so one is missing"
+        )
     return bytes.fromhex(digits)

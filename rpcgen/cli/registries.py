@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing
 
+from rpcgen.cli.console import hush
 from rpcgen.cli.errors import CommandError, did_you_mean
 
 if typing.TYPE_CHECKING:
@@ -26,12 +27,9 @@ def open_named(url: str | None) -> Registry:
     Raises:
         CommandError: It is no URL of a registry, or its package is not installed.
     """
-    import logging
-
     from rpcgen.runtime.registry import open_registry
 
-    # What registries log, for programs that run on, is said here by the command itself.
-    logging.getLogger("rpcgen").addHandler(logging.NullHandler())
+    hush()
     if url is not None and "://" not in url:
         host = url.partition("/")[0]
         is_host = host.rpartition(":")[2].isdecimal()
@@ -82,7 +80,7 @@ def _remedy(url: str, problem: str, error: Exception) -> str:
         host, _, port = rest.partition("/")[0].rpartition(":")
         return f"start it, `rpcgen registry --host {host.strip('[]')} --port {port}`, or name another URL"
     if scheme == "zk" and "did not answer" in problem:
-        return "start ZooKeeper there, or name another: rpcgen ls zk://host:port/root"
+        return "start ZooKeeper there, or name another: zk://host:port/root"
     return ""
 
 

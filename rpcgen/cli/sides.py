@@ -11,12 +11,13 @@ import posixpath
 import re
 import typing
 
-from rpcgen.cli.console import Console, plural
+from rpcgen.cli.console import Console, hush, plural
 from rpcgen.cli.errors import CommandError
 from rpcgen.cli.registries import OWN, open_named, printable, read
 from rpcgen.compiler.changes.sides import GIT, SideError, read_side, read_texts
 
 if typing.TYPE_CHECKING:
+    import argparse
     import types
 
     from rpcgen.compiler.changes.contracts import Contract
@@ -40,13 +41,12 @@ class Side:
     contract: Contract
 
 
-def sides(name: str, include_dirs: tuple[str, ...], timeout: float, lost: list[CommandError]) -> list[Side]:
+def sides(name: str, arguments: argparse.Namespace, lost: list[CommandError]) -> list[Side]:
     """Gives every version that a name stands for: one, or one for each that a registry's servers have.
 
     Args:
         name: As the command takes it.
-        include_dirs: For files.
-        timeout: Seconds, for each server and registry.
+        arguments: With ``include``, for files, and the options by which servers are asked.
         lost: Gets why servers of a registry have no version to compare, where others have.
 
     Raises:
@@ -54,41 +54,46 @@ def sides(name: str, include_dirs: tuple[str, ...], timeout: float, lost: list[C
         CommandError: Nobody can be reached, or gives an interface.
     """
     if name.startswith(SERVERS):
-        return [Side((name,), live(name, describe(name, timeout), is_partial=False))]
+        return [Side((name,), live(name, describe(name, arguments), is_partial=False))]
     if name.startswith(REGISTRIES):
-        return _of_registry(name, timeout, lost)
+        return _of_registry(name, arguments, lost)
     if "://" in name and not name.startswith(GIT):
         raise CommandError(
             f"{printable(name)} is nothing that can be compared",
             help="name a file, a folder, git:REV:PATH, tcp://…, unix://…, http://…, zk://…, registry://… or static://…",
         )
-    return [Side((name,), read_side(name, include_dirs))]
+    return [Side((name,), read_side(name, arguments.include))]
 
 
-def describe(url: str, timeout: float) -> str:
+def describe(url: str, arguments: argparse.Namespace) -> str:
     """Asks a server for its interface.
 
     Raises:
         CommandError: It does not answer.
     """
     from rpcgen import runtime as rpc
+    from rpcgen.cli.targets import options_of
     from rpcgen.runtime.dispatch import Describe
 
     try:
-        with rpc.connect(url, timeout=timeout) as channel:
+        with rpc.connect(url, **options_of(arguments, url)) as channel:
             text: str = channel.call(Describe, ())
     except rpc.CallError as error:
-        raise CommandError(
-            f"{printable(url)}: {printable(error.problem)}", help="is it there, and a server of rpcgen?"
-        ) from error
+        wants_token = isinstance(error, rpc.RemoteFault) and error.code is rpc.FaultCode.UNAUTHENTICATED
+        help = "--token TOKEN, or RPCGEN_TOKEN" if wants_token else "is it there, and a server of rpcgen?"
+        raise CommandError(f"{printable(url)}: {printable(error.problem)}", help=help) from error
     except (ValueError, OSError) as error:
         raise CommandError(f"{printable(url)}: {error}") from error
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("rpcgen"):
+            raise
+        raise CommandError(str(error)) from error
     return text
 
 
-def _of_registry(url: str, timeout: float, lost: list[CommandError]) -> list[Side]:
+def _of_registry(url: str, arguments: argparse.Namespace, lost: list[CommandError]) -> list[Side]:
     with open_named(url) as registry:
-        contents = read(registry, timeout)
+        contents = read(registry, arguments.timeout)
     addresses = sorted({entry.instance.address for entry in contents.entries if entry.instance is not None})
     if not addresses:
         raise CommandError(
@@ -101,7 +106,7 @@ def _of_registry(url: str, timeout: float, lost: list[CommandError]) -> list[Sid
         for entry in contents.entries
         if entry.instance is None
     ]
-    for address, text in zip(addresses, _describe_all(addresses, timeout), strict=True):
+    for address, text in zip(addresses, _describe_all(addresses, arguments), strict=True):
         if isinstance(text, CommandError):
             failures.append(text)
         else:
@@ -118,12 +123,12 @@ def _of_registry(url: str, timeout: float, lost: list[CommandError]) -> list[Sid
     return versions
 
 
-def _describe_all(addresses: list[str], timeout: float) -> list[str | CommandError]:
+def _describe_all(addresses: list[str], arguments: argparse.Namespace) -> list[str | CommandError]:
     import concurrent.futures
 
     def ask(address: str) -> str | CommandError:
         try:
-            return describe(address, timeout)
+            return describe(address, arguments)
         except CommandError as error:
             return error
 
@@ -178,6 +183,7 @@ def broken_tasks(url: str, new: Contract, console: Console, timeout: float) -> l
     with explained():
         from rpcgen.runtime.tasks.queue import TaskQueue
 
+        hush()
         with TaskQueue(named) as queue:
             calls = queue.calls(timeout)
     console.log(f"{printable(url)}: {plural(len(calls), 'task')} in the queue")

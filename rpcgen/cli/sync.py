@@ -153,6 +153,8 @@ def _chosen(
 
 
 def _read(path: str) -> str:
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise CommandError(f"{path} is not a file", help="name the module that has the class of handlers")
     try:
         with open(path, encoding="utf-8", newline="") as file:
             return file.read()

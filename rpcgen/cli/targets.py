@@ -11,6 +11,7 @@ import os
 import typing
 
 from rpcgen.cli.arguments import Parser
+from rpcgen.cli.console import hush
 from rpcgen.cli.errors import CommandError, did_you_mean
 from rpcgen.cli.ls import seconds
 from rpcgen.cli.registries import OWN, open_named, printable, read
@@ -61,6 +62,25 @@ def add_options(parser: Parser) -> None:
     parser.add_argument("--ca", metavar="FILE")
 
 
+def options_of(arguments: argparse.Namespace, url: str) -> dict[str, typing.Any]:
+    """Gives the options of ``rpc.connect`` that those of ``add_options`` stand for.
+
+    Raises:
+        ValueError, OSError: The certificate cannot be used.
+    """
+    from rpcgen import runtime as rpc
+
+    options: dict[str, typing.Any] = {"timeout": arguments.timeout}
+    token = os.environ.get("RPCGEN_TOKEN", "") if arguments.token is None else arguments.token
+    if token:
+        options["credentials"] = token
+    if arguments.ca is not None:
+        options["tls"] = rpc.TLS(ca=arguments.ca)
+    elif arguments.tls and not url.startswith("https://"):
+        options["tls"] = True
+    return options
+
+
 class Target:
     """A server, or a registry whose servers are asked.
 
@@ -99,19 +119,11 @@ class Target:
         """
         from rpcgen import runtime as rpc
 
-        _be_quiet()
-        options: dict[str, typing.Any] = {"timeout": self.timeout}
-        arguments = self._arguments
-        token = os.environ.get("RPCGEN_TOKEN", "") if arguments.token is None else arguments.token
-        if token:
-            options["credentials"] = token
-        if self.is_registry and service is not None:
-            options["service"] = service
+        hush()
         try:
-            if arguments.ca is not None:
-                options["tls"] = rpc.TLS(ca=arguments.ca)
-            elif arguments.tls and not self.url.startswith("https://"):
-                options["tls"] = True
+            options = options_of(self._arguments, self.url)
+            if self.is_registry and service is not None:
+                options["service"] = service
             channel = rpc.connect(self.url, **options)
         except (ValueError, OSError) as error:
             raise CommandError(printable(str(error))) from error
@@ -205,11 +217,3 @@ def _meant(word: str) -> str:
     if host and port.isdecimal():
         return f"did you mean tcp://{printable(word)} or http://{printable(word)}?"
     return "one is tcp://host:port, http://host:port, or registry://host:port"
-
-
-def _be_quiet() -> None:
-    import logging
-
-    # What channels and registries log, for programs that run on, is said here by the command itself.
-    for name in ("rpcgen", "kazoo"):
-        logging.getLogger(name).addHandler(logging.NullHandler())

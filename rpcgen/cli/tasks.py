@@ -8,7 +8,7 @@ import time
 import typing
 
 from rpcgen.cli.arguments import COMMON, Parser
-from rpcgen.cli.console import Console, plural
+from rpcgen.cli.console import Console, hush, plural
 from rpcgen.cli.errors import CommandError, did_you_mean
 from rpcgen.cli.ls import seconds
 from rpcgen.cli.queues import URLS, check, explained
@@ -88,12 +88,9 @@ def run(words: typing.Sequence[str]) -> int:
     if not 0 <= arguments.older < 1e9:
         raise CommandError(f"--older: {arguments.older:g} is no number of seconds", help="one is 0 or more")
     with explained():
-        import logging
-
         from rpcgen.runtime.tasks.queue import TaskQueue
 
-        # What it logs, for programs that run on, is said here by the command itself.
-        logging.getLogger("rpcgen").addHandler(logging.NullHandler())
+        hush()
         with TaskQueue(url) as queue:
             if arguments.watch:
                 from rpcgen.cli.task_progress import watch

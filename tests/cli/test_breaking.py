@@ -29,7 +29,7 @@ def sides(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def serving(path: pathlib.Path, registry: str | None = None) -> typing.Iterator[str]:
+def serving(path: pathlib.Path, **options: typing.Unpack[rpc.ThreadServerOptions]) -> typing.Iterator[str]:
     """Serves an interface; gives the server's URL."""
 
     class Handlers:
@@ -37,7 +37,7 @@ def serving(path: pathlib.Path, registry: str | None = None) -> typing.Iterator[
             return []
 
     stub = package.load(path).ServerStub(Handlers())
-    with rpc.ThreadServer("127.0.0.1", 0, stub, registry=registry) as server:
+    with rpc.ThreadServer("127.0.0.1", 0, stub, **options) as server:
         yield f"tcp://127.0.0.1:{server.address.port}"
 
 
@@ -98,8 +98,8 @@ def test_of_the_servers_in_a_registry_those_that_break_are_named(
         assert f"no server is registered in {url}" in ended.log
         assert "= help: `rpcgen ls`" in ended.log
         with (
-            serving(sides / "old" / "stock.idl", url) as one,
-            serving(sides / "new" / "stock.idl", url) as other,
+            serving(sides / "old" / "stock.idl", registry=url) as one,
+            serving(sides / "new" / "stock.idl", registry=url) as other,
         ):
             until_registered(url, 2)
             ended = rpcgen("breaking", url, "new", cwd=sides)
@@ -151,13 +151,19 @@ def test_a_level_leaves_out_what_comes_after_it(sides: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["old"], "two versions are compared, and 1 are named"),
+        (["old"], "two versions are compared, not 1"),
         (["old", "nowhere.idl"], "nothing was compared"),
         (["old", "ftp://h"], "is nothing that can be compared"),
         (["tcp://127.0.0.1:1", "new"], "is it there, and a server of rpcgen?"),
         (["old", "new", "--write-baseline"], "--write-baseline needs --baseline FILE"),
         (["old", "new", "--baseline", "none"], "cannot read none"),
         (["git:HEAD", "new"], "a version of git is git:REV:PATH"),
+        (["git:HEAD:old", "new"], "not a git repository"),
+        (["", "new"], "a version has an empty name\n  = help: is a variable"),
+        (["tasks+zk://127.0.0.1:1/rpc", "new", "--timeout", "0.2"], "zk://127.0.0.1:1/rpc"),
+        (["zk://127.0.0.1:1/rpc", "new", "--timeout", "0.2"], "zk://127.0.0.1:1/rpc"),
+        (["registry://127.0.0.1:1", "new", "--timeout", "0.2"], "\n  = help: start it, `rpcgen registry"),
+        (["static://127.0.0.1:1", "new"], "is it there, and a server of rpcgen?"),
         (["new", "tasks+zk://h"], "queued tasks are of an old version"),
     ],
 )
@@ -165,6 +171,16 @@ def test_what_cannot_be_done_is_said(sides: pathlib.Path, words: list[str], said
     ended = rpcgen("breaking", *words, cwd=sides)
     assert ended.status == 2
     assert said in ended.log
+    assert ended.log.startswith(("rpcgen breaking: ", "nowhere.idl: error"))
+
+
+def test_a_server_may_want_a_token(sides: pathlib.Path) -> None:
+    """Which is given as it is to `call`."""
+    with serving(sides / "old" / "stock.idl", authenticate=rpc.Tokens({"secret": "ann"})) as url:
+        ended = rpcgen("breaking", url, "new", cwd=sides)
+        assert (ended.status, "= help: --token TOKEN, or RPCGEN_TOKEN" in ended.log) == (2, True)
+        assert rpcgen("breaking", url, "new", "--token", "secret", cwd=sides).status == 1
+        assert rpcgen("breaking", url, "new", cwd=sides, RPCGEN_TOKEN="secret").status == 1
 
 
 def test_a_description_is_taken_apart_into_its_files() -> None:

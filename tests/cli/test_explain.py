@@ -184,6 +184,10 @@ def test_json_that_does_not_fit(words: list[str], said: str, run: Run) -> None:
 def test_mistakes_of_encode(run: Run) -> None:
     for words, said in (
         (["encode"], "JSON is missing"),
+        (
+            ["encode", "", "a", "--idl", "service.idl"],
+            "JSON is empty\n  = help: a call without arguments is {}",
+        ),
         (["encode", "{}", "a", "b", "--idl", "service.idl"], "there is no place for 'b'"),
         (["encode", "nowhere.json", "--idl", "service.idl"], "cannot read nowhere.json"),
         (["encode", '{"name": "x"}', "--idl", "service.idl"], "there is no method 'x'"),

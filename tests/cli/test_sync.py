@@ -201,6 +201,7 @@ def test_other_mistakes(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         ([], "HANDLERS.py is missing"),
         (["handlers.py"], "--idl is missing"),
         (["no.py", "--idl", "service.idl"], "cannot read no.py"),
+        ([".", "--idl", "service.idl"], ". is not a file\n  = help: name the module"),
     ):
         assert cli.main(["sync", *words]) == 2
         assert said in capsys.readouterr().err

@@ -108,10 +108,18 @@ def test_revisions_are_taken_from_git_alone(tmp_path: pathlib.Path, monkeypatch:
     git("commit", "-qm", "one")
     (idl / "common.idl").write_text("struct Item { 1: long id }\n")
     monkeypatch.chdir(idl)
-    for name in ("git:HEAD:idl/stock.idl", "git:HEAD:./stock.idl"):
+    for name in ("git:HEAD:idl/stock.idl", "git:HEAD:/idl/stock.idl", "git:HEAD:./stock.idl"):
         (found,) = breaking(name, "stock.idl")
         assert found.code == "B010"
         assert found.secondary[0][0].source.path == "git:HEAD:/idl/common.idl"
-    for name in ("git:HEAD:idl", "git:nowhere:idl", "git:HEAD:gone", "git:HEAD", "git:--all:x"):
-        with pytest.raises(SideError):
+    for name, help in (
+        ("git:HEAD:idl", ""),
+        ("git:nowhere:idl", "git fetch"),
+        ("git:HEAD:gone", "from the root of the repository"),
+        ("git:HEAD:../../../idl", "from the root of the repository"),
+        ("git:HEAD", ""),
+        ("git:--all:x", ""),
+    ):
+        with pytest.raises(SideError) as caught:
             breaking(name, "stock.idl")
+        assert help in caught.value.help

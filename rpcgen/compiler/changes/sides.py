@@ -18,6 +18,13 @@ from rpcgen.compiler.loader import Loader
 
 GIT: typing.Final = "git:"
 
+_REMEDIES: typing.Final = {
+    "not a git repository": "run it in the repository",
+    "Not a valid object name": "`git branch -a` shows what there is; a clone of CI may have one commit alone: "
+    "`git fetch origin main`, then git:origin/main:PATH",
+}
+"""What git says, and what to do then."""
+
 
 class SideError(Exception):
     """A version cannot be had.
@@ -25,12 +32,14 @@ class SideError(Exception):
     Args:
         problem: Why, in one line; empty if the report says it.
         report: Of what was compiled.
+        help: What to do about it, where one answer exists.
     """
 
-    def __init__(self, problem: str, report: Report | None = None) -> None:
+    def __init__(self, problem: str, report: Report | None = None, *, help: str = "") -> None:
         super().__init__(problem)
         self.problem = problem
         self.report = report
+        self.help = help
 
 
 def read_side(name: str, include_dirs: typing.Iterable[str] = ()) -> Contract:
@@ -39,7 +48,7 @@ def read_side(name: str, include_dirs: typing.Iterable[str] = ()) -> Contract:
     Args:
         name: A file, a folder (then all ``*.idl`` in it, not in folders below), or ``git:REV:PATH``
             with the path of either from the root of the repository, or from here if it begins with
-            ``./``.
+            ``./`` or ``../``.
         include_dirs: Where to look for includes that are not beside the file that names them.
 
     Raises:
@@ -90,7 +99,8 @@ def _of_revision(name: str, include_dirs: tuple[str, ...]) -> Contract:
     if revision.startswith("-"):
         raise SideError(f"{name}: {revision} is no revision")
     top = _git(name, "rev-parse", "--show-prefix").decode().strip()
-    path = posixpath.normpath(posixpath.join(top, path) if path.startswith(("./", "../")) else path)
+    here = posixpath.join(top, path) if path.startswith(("./", "../")) else path.lstrip("/")
+    path = posixpath.normpath(here or ".")
     listed = _git(name, "ls-tree", "-r", "-z", "--full-tree", "--name-only", revision)
     files = [entry for entry in os.fsdecode(listed).split("\0") if entry.endswith(".idl")]
     root = "" if path == "." else f"{path}/"
@@ -98,7 +108,10 @@ def _of_revision(name: str, include_dirs: tuple[str, ...]) -> Contract:
     if path in files:
         chosen = [path]
     if not chosen:
-        raise SideError(f"{name}: no interface file is there in that revision")
+        raise SideError(
+            f"{name}: no interface file is there in that revision",
+            help="PATH is from the root of the repository, or from here if it begins with ./",
+        )
     before = f"{GIT}{revision}:/"
     contents = _contents(name, [f"{revision}:{entry}" for entry in files])
     texts = {before + entry: text for entry, text in zip(files, contents, strict=True)}
@@ -119,10 +132,13 @@ def _contents(name: str, objects: list[str]) -> typing.Iterator[str]:
 
 def _git(name: str, *words: str, given: bytes = b"") -> bytes:
     try:
-        done = subprocess.run(["git", *words], input=given, capture_output=True, check=False)
+        # What it says is looked at: not in the user's language.
+        spoken = {**os.environ, "LC_ALL": "C"}
+        done = subprocess.run(["git", *words], input=given, capture_output=True, check=False, env=spoken)
     except OSError as error:
         raise SideError(f"{name}: cannot run git: {error.strerror or error}") from error
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise SideError(f"{name}: git {words[0]}: {said[0] if said else 'failed'}")
+        said = (done.stderr.decode(errors="replace").strip() or "failed").splitlines()[0]
+        help = next((help for known, help in _REMEDIES.items() if known in said), "")
+        raise SideError(f"{name}: git {words[0]}: {said}", help=help)
     return done.stdout

@@ -167,7 +167,7 @@ class _Reader:
         self._each("reply", self._plain_reply)
 
     def frames(self) -> None:
-        self._is_private = True
+        self._is_private = self._size > len(frames.PREFACE)
         if self._data[:1] == frames.PREFACE[:1]:
             self._guarded(self._preface)
         self._each("frame", self._frame)
