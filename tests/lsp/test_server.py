@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import pathlib
+import subprocess
 import sys
 import typing
 
@@ -12,6 +13,7 @@ import pytest
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient
 
+from rpcgen.lsp import stdio
 from tests.cli.command import environment, write
 from tests.lsp.texts import COMMON
 
@@ -67,7 +69,7 @@ class Editor(LanguageClient):
         self.text_document_did_open(types.DidOpenTextDocumentParams(item))
 
     def change(self, name: str, *changes: types.TextDocumentContentChangeEvent) -> None:
-        self._versions[name] += 1
+        self._versions[name] = self._versions.get(name, 0) + 1
         self.text_document_did_change(
             types.DidChangeTextDocumentParams(
                 types.VersionedTextDocumentIdentifier(self._versions[name], self.uri(name)), changes
@@ -191,3 +193,130 @@ def test_from_errors_to_the_end(tmp_path: pathlib.Path) -> None:
             assert [symbol.name for symbol in outline or ()] == ["pay"]
 
     asyncio.run(session())
+
+
+def test_what_is_included_counts_as_it_is_in_the_editor(tmp_path: pathlib.Path) -> None:
+    """Findings follow the text of an include: unsaved, closed again, and changed on disk."""
+    write(tmp_path, {"common.idl": COMMON, "pyproject.toml": '[tool.rpcgen.lint]\nignore = ["L002"]\n'})
+    watching = types.ClientCapabilities(
+        workspace=types.WorkspaceClientCapabilities(
+            did_change_watched_files=types.DidChangeWatchedFilesClientCapabilities(dynamic_registration=True)
+        )
+    )
+
+    async def session() -> None:
+        async with editor(tmp_path, watching) as ours:
+            common = types.TextDocumentIdentifier(ours.uri("common.idl"))
+            ours.open("shop.idl", 'include "common.idl"\ndouble price(1: common.Money a)\n')
+            await ours.until_codes("shop.idl")
+
+            ours.open("common.idl", COMMON)
+            ours.change(
+                "common.idl", types.TextDocumentContentChangeWholeDocument(COMMON.replace("Money", "Cash"))
+            )
+            await ours.until_codes("shop.idl", "E201")
+
+            ours.text_document_did_close(types.DidCloseTextDocumentParams(common))
+            await ours.until_codes("shop.idl")
+            assert ours.told[common.uri] == []
+
+            (tmp_path / "common.idl").write_text("struct Money { 1: Nothing a }\n")
+            changed = types.FileEvent(common.uri, types.FileChangeType.Changed)
+            ours.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([changed]))
+            await ours.until_codes("common.idl", "E201")
+
+            (tmp_path / "common.idl").write_text(COMMON)
+            ours.text_document_did_save(types.DidSaveTextDocumentParams(ours.document("shop.idl")))
+            await ours.until_codes("common.idl")
+
+            (tmp_path / "pyproject.toml").write_text("[tool.rpcgen.lint]\n")
+            project = types.FileEvent(ours.uri("pyproject.toml"), types.FileChangeType.Changed)
+            ours.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([project]))
+            await ours.until_codes("shop.idl", "L002")
+
+            (tmp_path / "pyproject.toml").write_text("[tool.rpcgen]\nnonsense = 1\n")
+            ours.workspace_did_change_watched_files(types.DidChangeWatchedFilesParams([project]))
+            await ours.until(lambda: bool(ours.messages))
+            assert "there is no key 'nonsense' in [tool.rpcgen]" in ours.messages[0]
+            assert [one.method for one in ours.watched] == [types.WORKSPACE_DID_CHANGE_WATCHED_FILES]
+
+    asyncio.run(session())
+
+
+def test_places_are_those_of_the_editor(tmp_path: pathlib.Path) -> None:
+    """UTF-8, a byte order mark, other line ends, a wide character, and what only Python takes for a line end."""
+    general = types.GeneralClientCapabilities(position_encodings=[types.PositionEncodingKind.Utf8])
+    text = "\ufeffstruct A {}\r\n/* \u2028\U0001f600 */ void f(1: A a, 1: A b)\r\n"
+
+    def column(part: str) -> int:
+        line = text.split("\r\n")[1]
+        return len(line[: line.index(part)].encode())
+
+    async def session() -> None:
+        async with editor(tmp_path, types.ClientCapabilities(general=general)) as ours:
+            document = ours.document("x.idl")
+            ours.open("x.idl", text)
+            await ours.until_codes("x.idl", "E103")
+            (error,) = ours.told[document.uri]
+            assert error.range.start == types.Position(1, column("1: A b"))
+            on_use = types.Position(1, column("A a"))
+            definition = await ours.text_document_definition_async(types.DefinitionParams(document, on_use))
+            assert isinstance(definition, types.Location)
+            assert definition.range.start == types.Position(0, len("\ufeffstruct ".encode()))
+            ours.change("x.idl", types.TextDocumentContentChangePartial(error.range, "2"))
+            await ours.until_codes("x.idl")
+            edits = await ours.text_document_formatting_async(
+                types.DocumentFormattingParams(document, types.FormattingOptions(4, True))
+            )
+            assert edits
+            assert "\n" not in "".join(edit.new_text for edit in edits).replace("\r\n", "")
+
+    asyncio.run(session())
+
+
+def test_errors_end_nothing(tmp_path: pathlib.Path) -> None:
+    """What makes no sense is answered with an error, or not at all; what follows, as ever."""
+
+    async def session() -> None:
+        async with editor(tmp_path) as ours:
+            nowhere = ours.document("nowhere.idl")
+            hover = await ours.text_document_hover_async(types.HoverParams(nowhere, types.Position(9, 9)))
+            assert hover is None
+            ours.open("x.idl", "void f()\n")
+            behind = types.PrepareRenameParams(ours.document("x.idl"), types.Position(9, 9))
+            with pytest.raises(Exception, match="nothing is named here"):
+                await ours.text_document_prepare_rename_async(behind)
+            ours.replace("closed.idl", "never opened")
+            ours.replace("x.idl", "void f(\n")
+            await ours.until_codes("x.idl", "E023")
+            far = types.Range(types.Position(0, 99), types.Position(99, 0))
+            ours.change("x.idl", types.TextDocumentContentChangePartial(far, ")"))
+            await ours.until_codes("x.idl")
+            for text in ("\x00", "\ud800", "", "void g()\n"):
+                ours.replace("x.idl", text)
+            await ours.until_codes("x.idl")
+
+    asyncio.run(session())
+
+
+def test_an_editor_that_goes_away_leaves_no_server(tmp_path: pathlib.Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "rpcgen", "lsp", "--stdio"],
+        cwd=tmp_path,
+        env=environment(),
+        input=b"Content-Length: 9\r\n\r\n{",
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, b"", b"")
+
+
+def test_what_is_no_message_ends_the_input(caplog: pytest.LogCaptureFixture) -> None:
+    async def read() -> bytes:
+        reader = stdio.Reader(limit=16)
+        reader.feed_data(b"x" * 100)
+        return await reader.readline()
+
+    assert asyncio.run(read()) == b""
+    assert caplog.messages == ["what comes is not of the Language Server Protocol"]
