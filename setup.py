@@ -9,11 +9,41 @@ from __future__ import annotations
 
 import glob
 import os
+import pathlib
+import platform
+import tempfile
 
 import setuptools
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError
 
 # Each compiler takes its own words; those of all but Windows' are understood by all the others.
 FLAGS = [] if os.name == "nt" else ["-O3", "-std=gnu11", "-fvisibility=hidden"]
+
+# Not all compilers know these. Intel's processors from Skylake to Cascade Lake read jumps that cross 32 bytes
+# slowly, which costs the codec a tenth: https://www.intel.com/content/dam/support/us/en/documents/processors/
+# mitigations-jump-conditional-code-erratum.pdf
+PERHAPS = ["-Wa,-mbranches-within-32B-boundaries"] if platform.machine() in ("x86_64", "AMD64") else []
+
+
+class BuildExtensions(build_ext):  # type: ignore[misc]  # setuptools says no types
+    """Compiles with those of ``PERHAPS`` that the compiler knows."""
+
+    def build_extensions(self) -> None:
+        known = [flag for flag in PERHAPS if self._knows(flag)]
+        for made in self.extensions:
+            made.extra_compile_args += known
+        super().build_extensions()
+
+    def _knows(self, flag: str) -> bool:
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder, "nothing.c")
+            source.write_text("int nothing(void) { return 0; }\n")
+            try:
+                self.compiler.compile([str(source)], output_dir=folder, extra_postargs=[flag])
+            except CompileError:
+                return False
+        return True
 
 
 def extension(name: str, folder: str) -> setuptools.Extension:
@@ -21,12 +51,13 @@ def extension(name: str, folder: str) -> setuptools.Extension:
         name,
         sorted(glob.glob(f"{folder}/*.c")),
         depends=sorted(glob.glob(f"{folder}/*.h")),
-        extra_compile_args=FLAGS,
+        extra_compile_args=list(FLAGS),
         optional=True,
     )
 
 
 setuptools.setup(
+    cmdclass={"build_ext": BuildExtensions},
     packages=[*setuptools.find_packages(include=["rpcgen", "rpcgen.*"]), "rpcgen._templates"],
     package_dir={"rpcgen._templates": "templates"},
     package_data={

@@ -25,8 +25,11 @@
 #if !defined(__GNUC__)
 #define __builtin_expect(condition, usual) (condition)
 #define INLINE inline
+#define APART
 #else
 #define INLINE inline __attribute__((always_inline))
+/* A function whose registers its callers need not save: what calls it last is a jump. */
+#define APART __attribute__((noinline))
 #endif
 #define RARE(condition) __builtin_expect(!!(condition), 0)
 
@@ -64,6 +67,7 @@ struct Shape;
 typedef struct {
     uint8_t tag;
     bool optional;        /* None leaves it out */
+    bool always;          /* it is written, whatever its value is */
     Absence absence;
     Py_ssize_t place;     /* among the arguments of the constructor or method */
     Py_ssize_t offset;    /* of the slot in an instance; 0: read by name */
@@ -165,10 +169,7 @@ int read_fields(Reader *reader, const Shape *shape, PyObject **values, bool argu
 typedef enum { CALL, ARGUMENTS, REPLY, RAISED, RESULT, QUICK, SCAN, FRAME, BLOCK } Message;
 PyObject *ask(Method *method, Message message, PyObject *value, PyObject *limits);
 
-/* What answer.c needs of method.c: room for small messages on the stack, a message begun and finished. */
-#define SMALL 1024
-int begin(Writer *writer, const Method *method, uint8_t *small, Py_ssize_t expected, int room);
-PyObject *finished(Writer *writer, Py_ssize_t *size);
+/* What answer.c needs of method.c. */
 int parse_limits(PyObject *limits, Bounds *bounds);
 int write_reply(Writer *writer, const Method *method, PyObject *value);
 int write_raised(Writer *writer, const Method *method, PyObject *exception);
@@ -180,6 +181,7 @@ static inline void done_reading(Py_buffer *view) { if (view->obj != NULL) PyBuff
 PyObject *answer_new(Method *method, PyObject *const *args, Py_ssize_t count);
 
 PyObject *scan_new(Method *method, PyObject *limits, const Bounds *bounds);
+PyObject *finished_large(Writer *writer, Py_ssize_t size);
 
 extern PyType_Spec shape_spec, method_spec, scan_spec, answer_spec, flow_spec, client_flow_spec, server_flow_spec;
 
@@ -191,11 +193,31 @@ static INLINE int have_room(Writer *writer, Py_ssize_t more)
     return RARE(writer->end - writer->at < more) ? write_room(writer, more) : 0;
 }
 
+/* A message is begun on the stack, where it ends if it is small. */
+#define SMALL 1024
+static INLINE int begin(Writer *writer, const Method *method, uint8_t *small, Py_ssize_t expected, int room)
+{
+    *writer = (Writer){.at = small, .end = small + SMALL, .begin = small, .spares = method->spares, .room = room};
+    /* And some more: writers ask for the room that a field takes at most. */
+    return RARE(expected > SMALL - 32) ? write_room(writer, expected + 32) : 0;
+}
+
+static INLINE PyObject *finished(Writer *writer, Py_ssize_t *size)
+{
+    *size = written(writer);
+    if (RARE(writer->bytes != NULL))
+        return finished_large(writer, *size);
+    return PyBytes_FromStringAndSize((const char *)writer->begin, *size);
+}
+
 /* Most strings are short: a call costs more than to copy them. */
 static INLINE void copy(uint8_t *to, const uint8_t *from, Py_ssize_t size)
 {
-    if (size > 16) {
+    if (size > 32) {
         memcpy(to, from, size);
+    } else if (size >= 16) {
+        memcpy(to, from, 16);
+        memcpy(to + size - 16, from + size - 16, 16);
     } else if (size >= 8) {
         memcpy(to, from, 8);
         memcpy(to + size - 8, from + size - 8, 8);

@@ -322,21 +322,38 @@ static PyObject *absent(const Field *field)
     }
 }
 
-/* Fills ``values``, which are all NULL, by their places; what it has filled before it gives up is the
-   caller's to release, too. */
-int read_fields(Reader *reader, const Shape *shape, PyObject **values, bool arguments)
+/* Where a field's value goes: into the slot of an instance, or among the values. */
+static INLINE PyObject **target(const Field *field, PyObject **values, PyObject *instance)
+{
+    return instance ? (PyObject **)((char *)instance + field->offset) : values + field->place;
+}
+
+static int fill_absent(const Field *field, const Field *until, PyObject **values, PyObject *instance)
+{
+    for (; field < until; field++)
+        if (field->absence != GONE && (*target(field, values, instance) = absent(field)) == NULL)
+            return -1;
+    return 0;
+}
+
+static INLINE int fill(Reader *reader, const Shape *shape, PyObject **values, PyObject *instance, bool arguments)
 {
     const Field *field = shape->fields, *end = field + shape->count;
     while (reader->at < reader->end) {
         uint8_t tag = *reader->at;
-        for (; field < end && field->tag < tag; field++)
-            if (field->absence != GONE && (values[field->place] = absent(field)) == NULL)
-                return -1;
         if (RARE(field == end || field->tag != tag)) {
-            if (arguments || tag <= shape->highest)
-                return -1; /* unknown; or it repeats or descends */
-            reader->at = reader->end; /* a newer peer's; it and all that follows */
-            break;
+            const Field *next = field;
+            while (next < end && next->tag < tag)
+                next++;
+            if (fill_absent(field, next, values, instance) < 0)
+                return -1;
+            field = next;
+            if (field == end || field->tag != tag) {
+                if (arguments || tag <= shape->highest)
+                    return -1; /* unknown; or it repeats or descends */
+                reader->at = reader->end; /* a newer peer's; it and all that follows */
+                break;
+            }
         }
         reader->at++;
         const Shape *type = field->shape;
@@ -357,48 +374,52 @@ int read_fields(Reader *reader, const Shape *shape, PyObject **values, bool argu
         }
         if (RARE(value == NULL))
             return -1;
-        values[field->place] = value;
+        *target(field, values, instance) = value;
         field++;
     }
-    for (; field < end; field++)
-        if (field->absence != GONE && (values[field->place] = absent(field)) == NULL)
-            return -1;
-    return 0;
+    return RARE(field < end) ? fill_absent(field, end, values, instance) : 0;
 }
 
-static PyObject *made(const Shape *shape, PyObject **values)
+/* Fills ``values``, which are all NULL, by their places; what it has filled before it gives up is the
+   caller's to release, too. */
+int read_fields(Reader *reader, const Shape *shape, PyObject **values, bool arguments)
 {
-    if (!shape->direct)
-        return RARE(shape->cls == NULL) ? NULL : PyObject_Vectorcall(shape->cls, values, shape->places, NULL);
-    PyTypeObject *cls = (PyTypeObject *)shape->cls;
-    PyObject *instance = cls->tp_alloc(cls, 0);
-    if (instance == NULL)
-        return NULL;
-    for (const Field *field = shape->fields, *end = field + shape->count; field < end; field++) {
-        if (field->absence == GONE)
-            continue;
-        *(PyObject **)((char *)instance + field->offset) = values[field->place];
-        values[field->place] = NULL;
-    }
-    if (shape->acyclic && PyType_IS_GC(cls))
-        PyObject_GC_UnTrack(instance);
-    return instance;
+    return fill(reader, shape, values, NULL, arguments);
 }
 
 #define FEW_PLACES 16
 
-static PyObject *read_record(Reader *reader, const Shape *shape)
+/* One that is made by a call. */
+static APART PyObject *read_called(Reader *reader, const Shape *shape)
 {
     PyObject *few[FEW_PLACES], **values = few, *instance = NULL;
-    if (RARE(shape->places > FEW_PLACES) && (values = PyMem_New(PyObject *, shape->places)) == NULL)
+    if (shape->places > FEW_PLACES && (values = PyMem_New(PyObject *, shape->places)) == NULL)
         return PyErr_NoMemory();
     memset(values, 0, shape->places * sizeof *values);
-    if (read_fields(reader, shape, values, false) == 0)
-        instance = made(shape, values);
+    if (read_fields(reader, shape, values, false) == 0 && shape->cls != NULL)
+        instance = PyObject_Vectorcall(shape->cls, values, shape->places, NULL);
     for (Py_ssize_t place = 0; place < shape->places; place++)
         Py_XDECREF(values[place]);
     if (values != few)
         PyMem_Free(values);
+    return instance;
+}
+
+static PyObject *read_record(Reader *reader, const Shape *shape)
+{
+    if (!shape->direct)
+        return read_called(reader, shape);
+    PyTypeObject *cls = (PyTypeObject *)shape->cls;
+    PyObject *instance = cls->tp_alloc(cls, 0);
+    if (RARE(instance == NULL))
+        return NULL;
+    bool tracked = PyType_IS_GC(cls);
+    if (tracked) /* nobody is to find it while it is not whole */
+        PyObject_GC_UnTrack(instance);
+    if (RARE(fill(reader, shape, NULL, instance, false) < 0))
+        Py_CLEAR(instance);
+    else if (tracked && !shape->acyclic)
+        PyObject_GC_Track(instance);
     return instance;
 }
 

@@ -66,28 +66,14 @@ static void cut(PyObject *bytes, Py_ssize_t size)
     _Py_COMP_DIAG_POP
 }
 
-int begin(Writer *writer, const Method *method, uint8_t *small, Py_ssize_t expected, int room)
+PyObject *finished_large(Writer *writer, Py_ssize_t size)
 {
-    writer->room = room;
-    writer->bytes = NULL;
-    writer->spares = method->spares;
-    writer->begin = writer->at = small;
-    writer->end = small + SMALL;
-    /* And some more: writers ask for the room that a field takes at most. */
-    return expected > SMALL - 32 ? write_room(writer, expected + 32) : 0;
-}
-
-PyObject *finished(Writer *writer, Py_ssize_t *size)
-{
-    *size = written(writer);
-    if (writer->bytes == NULL)
-        return PyBytes_FromStringAndSize((const char *)writer->begin, *size);
     Py_ssize_t room = writer->end - writer->begin;
-    if (keep_spare(writer->spares, writer->bytes, room) || *size == room) {
-        cut(writer->bytes, *size);
+    if (keep_spare(writer->spares, writer->bytes, room) || size == room) {
+        cut(writer->bytes, size);
     } else {
         Py_SET_SIZE(writer->bytes, room);
-        _PyBytes_Resize(&writer->bytes, *size);
+        _PyBytes_Resize(&writer->bytes, size);
     }
     return writer->bytes;
 }
@@ -194,20 +180,16 @@ static INLINE int write_bytes(Writer *writer, const void *data, Py_ssize_t size)
 
 static INLINE int write_string(Writer *writer, PyObject *value)
 {
-    if (!PyUnicode_Check(value))
+    if (RARE(!PyUnicode_Check(value)))
         return -1;
+    if (PyUnicode_IS_COMPACT_ASCII(value))
+        return write_bytes(writer, (PyASCIIObject *)value + 1, ((PyASCIIObject *)value)->length);
     Py_ssize_t size;
-#if PY_VERSION_HEX < 0x030C0000
-    if (PyUnicode_READY(value) < 0)
-        return -1;
-#endif
-    if (PyUnicode_IS_ASCII(value))
-        return write_bytes(writer, PyUnicode_DATA(value), PyUnicode_GET_LENGTH(value));
     const char *text = PyUnicode_AsUTF8AndSize(value, &size);
     return text == NULL ? -1 : write_bytes(writer, text, size);
 }
 
-static int write_buffer(Writer *writer, PyObject *value)
+static APART int write_buffer(Writer *writer, PyObject *value)
 {
     if (PyBytes_CheckExact(value))
         return write_bytes(writer, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value));
@@ -298,7 +280,7 @@ static int write_numbers(Writer *writer, const Shape *item, PyObject *const *val
     return 0;
 }
 
-static int write_list(Writer *writer, const Shape *shape, PyObject *value)
+static APART int write_list(Writer *writer, const Shape *shape, PyObject *value)
 {
     bool list = PyList_CheckExact(value);
     if (!list && !PyTuple_CheckExact(value))
@@ -377,7 +359,7 @@ static int sort_pieces(Writer *writer, Piece *pieces, Py_ssize_t count, Py_ssize
     return done;
 }
 
-static int write_set(Writer *writer, const Shape *shape, PyObject *value)
+static APART int write_set(Writer *writer, const Shape *shape, PyObject *value)
 {
     if (!PyAnySet_CheckExact(value))
         return -1;
@@ -452,7 +434,7 @@ static int write_plain_map(Writer *writer, const Shape *item_shape, PyObject *ma
     return 0;
 }
 
-static int write_map(Writer *writer, const Shape *shape, PyObject *value)
+static APART int write_map(Writer *writer, const Shape *shape, PyObject *value)
 {
     if (!PyDict_CheckExact(value))
         return -1;
@@ -508,55 +490,78 @@ static INLINE PyObject *field_value(const Field *field, PyObject *instance)
     return Py_XNewRef(*(PyObject **)((char *)instance + field->offset));
 }
 
+/* What must be written runs no Python code if it is a number or a string; all else may, and that may take the value
+   out of its slot. */
+static APART int write_held(Writer *writer, const Shape *shape, PyObject *value)
+{
+    Py_INCREF(value);
+    int done = write_value(writer, shape, value);
+    Py_DECREF(value);
+    return done;
+}
+
+/* Any field. */
+static APART int write_field(
+    Writer *writer, const Field *field, PyObject *instance, PyObject *const *values, PyObject *default_)
+{
+    if (field->absence == GONE)
+        return 0;
+    PyObject *value = values ? Py_XNewRef(values[field->place]) : field_value(field, instance);
+    if (value == NULL)
+        return -1;
+    int done = 0;
+    if (!(field->optional && value == Py_None) && !(value == default_ && field->absence != REQUIRED)
+        && (done = have_room(writer, 1)) == 0) {
+        Py_ssize_t start = written(writer);
+        *writer->at++ = field->tag;
+        done = write_value(writer, field->shape, value);
+        if (done == 0 && field->left_out != NULL) {
+            Py_ssize_t size = written(writer) - start - 1;
+            if (size == PyBytes_GET_SIZE(field->left_out)
+                && memcmp(writer->begin + start + 1, PyBytes_AS_STRING(field->left_out), size) == 0)
+                writer->at = writer->begin + start;
+        }
+    }
+    Py_DECREF(value);
+    return done;
+}
+
 /* The fields of an instance, or values by their places; default_ stands for one that is not given. */
-int write_fields(
+static INLINE int write_each(
     Writer *writer, const Shape *shape, PyObject *instance, PyObject *const *values, PyObject *default_)
 {
     const Field *end = shape->fields + shape->count;
     for (const Field *field = shape->fields; field < end; field++) {
-        if (field->absence == GONE)
-            continue;
-        PyObject *value, *held = NULL;
-        if (values)
-            value = values[field->place];
-        else if (field->offset)
-            value = *(PyObject **)((char *)instance + field->offset);
-        else
-            value = held = PyObject_GetAttr(instance, field->name);
-        if (RARE(value == NULL))
-            return -1;
-        if ((field->optional && value == Py_None) || (value == default_ && field->absence != REQUIRED)) {
-            Py_XDECREF(held);
+        PyObject *value = NULL;
+        if (field->always)
+            value = values ? values[field->place] : field->offset ? *(PyObject **)((char *)instance + field->offset) : NULL;
+        if (value == NULL) {
+            if (write_field(writer, field, instance, values, default_) < 0)
+                return -1;
             continue;
         }
-        int done = have_room(writer, 9);
-        if (done == 0) {
-            Py_ssize_t start = written(writer);
-            *writer->at++ = field->tag;
-            const Shape *type = field->shape;
-            if (IS_NUMBER(type->kind)) {
-                done = put_number(type->kind, writer->at, value);
-                writer->at += type->width;
-            } else if (type->kind == K_STRING) {
-                done = write_string(writer, value);
-            } else {
-                /* It may run Python code, which may take the value out of its slot. */
-                if (held == NULL)
-                    held = Py_NewRef(value);
-                done = write_value(writer, type, value);
-            }
-            if (done == 0 && field->left_out != NULL) {
-                Py_ssize_t size = written(writer) - start - 1;
-                if (size == PyBytes_GET_SIZE(field->left_out)
-                    && memcmp(writer->begin + start + 1, PyBytes_AS_STRING(field->left_out), size) == 0)
-                    writer->at = writer->begin + start;
-            }
-        }
-        Py_XDECREF(held);
-        if (RARE(done < 0))
+        const Shape *type = field->shape;
+        if (have_room(writer, 9) < 0)
             return -1;
+        *writer->at++ = field->tag;
+        if (IS_NUMBER(type->kind)) {
+            if (RARE(put_number(type->kind, writer->at, value) < 0))
+                return -1;
+            writer->at += type->width;
+        } else if (type->kind == K_STRING) {
+            if (RARE(write_string(writer, value) < 0))
+                return -1;
+        } else if (RARE(write_held(writer, type, value) < 0)) {
+            return -1;
+        }
     }
     return 0;
+}
+
+int write_fields(
+    Writer *writer, const Shape *shape, PyObject *instance, PyObject *const *values, PyObject *default_)
+{
+    return write_each(writer, shape, instance, values, default_);
 }
 
 static int write_unknown(Writer *writer, const Shape *shape, PyObject *value)
@@ -585,9 +590,11 @@ static int write_unknown(Writer *writer, const Shape *shape, PyObject *value)
     return done;
 }
 
-static int write_union(Writer *writer, const Shape *shape, PyObject *value)
+static APART int write_union(Writer *writer, const Shape *shape, PyObject *value)
 {
     Py_ssize_t start;
+    if (--writer->room < 0)
+        return -1;
     for (Py_ssize_t index = 0; index < shape->count; index++) {
         const Field *field = &shape->fields[index];
         if ((PyObject *)Py_TYPE(value) != field->cls)
@@ -603,22 +610,25 @@ static int write_union(Writer *writer, const Shape *shape, PyObject *value)
             done = write_value(writer, field->shape, held);
         }
         Py_DECREF(held);
+        writer->room++;
         return done < 0 ? -1 : put_length(writer, start);
     }
+    writer->room++;
     return write_unknown(writer, shape, value);
 }
 
-static int write_record(Writer *writer, const Shape *shape, PyObject *value)
+static APART int write_record(Writer *writer, const Shape *shape, PyObject *value)
 {
     Py_ssize_t start;
-    if ((PyObject *)Py_TYPE(value) != shape->cls || begin_sized(writer, &start) < 0)
+    if (RARE((PyObject *)Py_TYPE(value) != shape->cls || --writer->room < 0) || begin_sized(writer, &start) < 0)
         return -1;
-    if (write_fields(writer, shape, value, NULL, NULL) < 0)
+    if (write_each(writer, shape, value, NULL, NULL) < 0)
         return -1;
+    writer->room++;
     return put_length(writer, start);
 }
 
-static int write_enum(Writer *writer, const Shape *shape, PyObject *value)
+static APART int write_enum(Writer *writer, const Shape *shape, PyObject *value)
 {
     if ((PyObject *)Py_TYPE(value) != shape->cls || have_room(writer, 4) < 0)
         return -1;
@@ -627,7 +637,7 @@ static int write_enum(Writer *writer, const Shape *shape, PyObject *value)
     return done;
 }
 
-static int write_message(Writer *writer, const Shape *shape, PyObject *value)
+static APART int write_message(Writer *writer, const Shape *shape, PyObject *value)
 {
     if ((PyObject *)Py_TYPE(value) != shape->cls)
         return -1;
@@ -639,29 +649,43 @@ static int write_message(Writer *writer, const Shape *shape, PyObject *value)
     return done;
 }
 
+static APART int write_text(Writer *writer, PyObject *value)
+{
+    return write_string(writer, value);
+}
+
+static APART int write_number(Writer *writer, const Shape *shape, PyObject *value)
+{
+    if (have_room(writer, 8) < 0 || put_number(shape->kind, writer->at, value) < 0)
+        return -1;
+    writer->at += shape->width;
+    return 0;
+}
+
+static APART int write_other(Writer *writer, const Shape *shape, PyObject *value)
+{
+    PyObject *raw = write_converted(writer, shape, value);
+    Py_XDECREF(raw);
+    return raw == NULL ? -1 : 0;
+}
+
 int write_value(Writer *writer, const Shape *shape, PyObject *value)
 {
-    int done = -1;
     switch (shape->kind) {
     case K_STRING:
-        return write_string(writer, value);
+        return write_text(writer, value);
     case K_BYTES:
         return write_buffer(writer, value);
     case K_ENUM:
         return write_enum(writer, shape, value);
-    case K_TIMESTAMP: case K_DATE: case K_DURATION: case K_UUID: case K_DECIMAL: {
-        PyObject *raw = write_converted(writer, shape, value);
-        Py_XDECREF(raw);
-        return raw == NULL ? -1 : 0;
-    }
+    case K_TIMESTAMP: case K_DATE: case K_DURATION: case K_UUID: case K_DECIMAL:
+        return write_other(writer, shape, value);
     case K_MESSAGE:
         return write_message(writer, shape, value);
-    case K_RECORD: case K_UNION:
-        if (--writer->room < 0)
-            return -1;
-        done = shape->kind == K_UNION ? write_union(writer, shape, value) : write_record(writer, shape, value);
-        writer->room++;
-        return done;
+    case K_RECORD:
+        return write_record(writer, shape, value);
+    case K_UNION:
+        return write_union(writer, shape, value);
     case K_LIST:
         return write_list(writer, shape, value);
     case K_SET:
@@ -669,10 +693,6 @@ int write_value(Writer *writer, const Shape *shape, PyObject *value)
     case K_MAP:
         return write_map(writer, shape, value);
     default:
-        if (have_room(writer, 8) < 0)
-            return -1;
-        done = put_number(shape->kind, writer->at, value);
-        writer->at += shape->width;
-        return done;
+        return write_number(writer, shape, value);
     }
 }

@@ -54,7 +54,13 @@ static INLINE int bounds_of(const Method *method, PyObject *limits, Bounds *boun
 static int parse(
     PyObject *const *args, Py_ssize_t count, PyObject *names, const char *what, PyObject **value, PyObject **limits)
 {
-    *limits = count == 2 ? args[1] : NULL;
+    *limits = NULL;
+    if (count == 1 && names == NULL) {
+        *value = args[0];
+        return 0;
+    }
+    if (count == 2)
+        *limits = args[1];
     if (RARE(names != NULL) && PyTuple_GET_SIZE(names) == 1 && count == 1
         && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "limits") == 0)
         *limits = args[1];
@@ -402,7 +408,7 @@ static PyMethodDef method_methods[] = {
     FUNCTION(quick_reply, "quick_reply(data, limits=…): the same if data is one whole reply, or UNDECIDED."),
     FUNCTION(reply_scan, "reply_scan(limits=…): finds out where a reply ends."),
     {"answer", (PyCFunction)(void (*)(void))answer_new, METH_FASTCALL,
-     "answer(handler, limits, whole, failed, returned): what turns the arguments of a call into its reply."},
+     "answer(handler, limits, whole, failed, returned, rest): what turns the arguments of a call into its reply."},
     {NULL},
 };
 
