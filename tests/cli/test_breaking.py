@@ -51,6 +51,9 @@ def test_findings_are_on_standard_output(sides: pathlib.Path) -> None:
         json.loads, rpcgen("breaking", "old", "new", "--format", "json", cwd=sides).out.splitlines()
     )
     assert (found["code"], found["severity"], found["file"]) == ("B012", "error", "new/stock.idl")
+    github = rpcgen("breaking", "old", "new", "--format", "github", cwd=sides)
+    assert github.out.startswith("::error file=new/stock.idl,line=1,")
+    assert github.status == 1
 
 
 def test_a_server_is_asked(sides: pathlib.Path) -> None:

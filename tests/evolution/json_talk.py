@@ -42,8 +42,10 @@ def _call(rng: random.Random, client: typing.Any, server: typing.Any) -> None:
     try:
         read = MethodForms(server).read_arguments(parse(text(names)))
     except rpc.DecodeError as error:
-        tags = {param.tag for param in server.params}
-        if not any(param.name in names and param.tag not in tags for param in client.params):
+        known = {*(param.tag for param in server.params), *(param.name for param in server.params)}
+        if not any(
+            param.name in names and known.isdisjoint((param.tag, param.name)) for param in client.params
+        ):
             raise Wrong(f"{client.name}: {names} is refused, {error}") from error
         return
     received = {param.tag: (param, value) for param, value in zip(server.params, read, strict=True)}

@@ -52,12 +52,12 @@ class Answers:
 
     def _answer(self, *args: typing.Any) -> typing.Any:
         self.came = args
-        if isinstance(self.planned, _Raise):
+        if isinstance(self.planned, Raising):
             raise self.planned.error
         return self.planned
 
 
-class _Raise(typing.NamedTuple):
+class Raising(typing.NamedTuple):
     error: typing.Any
 
 
@@ -81,7 +81,7 @@ def talk_over_connections(rng: random.Random, clients: Version, servers: Version
             for kind in (None, *protocol.raises[: len(client.raises)]):
                 args = random_arguments(rng, client)
                 value = random_value(rng, protocol.returns if kind is None else kind)
-                answers.planned = value if kind is None else _Raise(value)
+                answers.planned = value if kind is None else Raising(value)
                 try:
                     read = channel.call(client, tuple(args))
                 except rpc.RemoteFault as fault:
@@ -117,7 +117,7 @@ def test_a_oneway_that_was_none_hides_failures() -> None:
     old = Whole({"stock.idl": "void log(1: string line)\n"}, "old")
     new = Whole({"stock.idl": "oneway void log(1: string line)\n"}, "new")
     answers = Answers(new)
-    answers.planned = _Raise(ValueError("it did not go well"))
+    answers.planned = Raising(ValueError("it did not go well"))
     with rpc.ThreadServer("127.0.0.1", 0, *stubs(new, answers.handlers)) as server:
         port = server.address.port
         with rpc.Channel("127.0.0.1", port, timeout=TIME, contract="off") as channel:

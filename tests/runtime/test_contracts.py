@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import pickle
 import socket
+import struct
 import types
 import typing
 
@@ -15,8 +17,9 @@ import pytest
 import rpcgen
 from rpcgen import runtime as rpc
 from rpcgen.runtime.aio.client import versions as aio_versions
+from rpcgen.runtime.signatures import described
 from rpcgen.runtime.sync.client import framed_line
-from rpcgen.runtime.wire.hello import decode_hello
+from rpcgen.runtime.wire.hello import FINGERPRINT, Hello, decode_hello, encode_hello
 from tests.support import peers
 from tests.support.framed import HELLO, frame
 
@@ -254,3 +257,42 @@ def test_a_server_that_waits_for_the_first_call_is_served(
         monkeypatch.setattr(framed_line, "PATIENCE", 0.01)
         with rpc.Channel("127.0.0.1", port, timeout=TIME) as channel:
             assert versions[0].ClientStub(channel).left("a") == 7
+
+
+def test_what_a_server_says_late_counts_from_the_next_call_on(
+    versions: tuple[types.ModuleType, types.ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one is sent uncompared."""
+    old, new = versions
+    said = json.dumps(described(new.ServerStub.protocols)).encode()
+    hello = encode_hello(Hello({FINGERPRINT: new.INTERFACE.fingerprint}))
+    replies = {b"divide": b"\x01\x40\x00\x00\x00", b"describe": b"\x01" + struct.pack(">I", len(said)) + said}
+    asked: list[bytes] = []
+
+    def answer(sock: socket.socket) -> None:
+        for call_id, (name, reply) in enumerate(replies.items(), 1):
+            data = b""
+            while name not in data:
+                data += sock.recv(65536)
+            asked.append(name)
+            sock.sendall((hello if call_id == 1 else b"") + frame(2, call_id=call_id, payload=reply))
+        sock.recv(65536)
+
+    with peers.server(answer) as port:
+        monkeypatch.setattr(framed_line, "PATIENCE", 0.01)
+        with rpc.Channel("127.0.0.1", port, timeout=TIME) as channel:
+            assert old.ClientStub(channel).divide(4) == 2.0
+            with pytest.raises(rpc.ContractMismatch):
+                old.ClientStub(channel).divide(4)
+    assert asked == list(replies)
+
+
+def test_plain_messages_are_not_compared(versions: tuple[types.ModuleType, types.ModuleType]) -> None:
+    """They have no HELLO."""
+    old, new = versions
+    with (
+        serving(new) as (handlers, at),
+        rpc.Channel(at.host, at.port, timeout=TIME, protocol="plain") as channel,
+    ):
+        assert old.ClientStub(channel).divide(4) == 2.0
+        assert handlers.calls == ["divide"]
