@@ -11,10 +11,14 @@ import unittest.mock
 
 from rpcgen.runtime.wire import plain
 from rpcgen.runtime.wire.choice import choice
-from tests.evolution.edits import edited
+from tests.evolution.edits import add_enum_value, add_union_member, change_enum, edited
 from tests.evolution.interfaces import random_interface
+from tests.evolution.json_talk import talk_in_json
 from tests.evolution.talk import Faulty, Version, changes, objections, talk
 from tests.evolution.values import Wrong
+
+NEWS: typing.Final = {edit.__name__ for edit in (add_enum_value, add_union_member, change_enum)}
+"""Edits whose names the old version cannot read in JSON, which is allowed."""
 
 STEPS: typing.Final = 6
 """Versions that follow each other: each is held against the one before it, and against the first."""
@@ -30,16 +34,18 @@ class Outcome:
     Args:
         pairs: Of versions that compiled and are not the same text.
         passed: By ``breaking``, at the level of the wire.
+        passed_json: Those of them that pass for JSON, too.
         flagged: Rule → pairs that break by it alone.
         wrong: Rule → those of them that were seen to go wrong.
         edits: Edit, and what became of the version that it made: passes, is flagged, or is flagged and seen
             to go wrong.
-        counterexamples: Pairs that pass and go wrong, that pass and are refused at connect, or that are
-            not refused and go wrong; each with all that is needed to look at it.
+        counterexamples: Pairs that pass and go wrong, in bytes or in JSON, that pass and are refused at
+            connect, or that are not refused and go wrong; each with all that is needed to look at it.
     """
 
     pairs: int = 0
     passed: int = 0
+    passed_json: int = 0
     flagged: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     wrong: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     edits: collections.Counter[tuple[str, str]] = dataclasses.field(default_factory=collections.Counter)
@@ -50,7 +56,8 @@ class Outcome:
             f"{code} {self.wrong[code]}/{count}" for code, count in sorted(self.flagged.items())
         )
         return (
-            f"{self.pairs} pairs: {self.passed} pass, {len(self.counterexamples)} counterexamples; "
+            f"{self.pairs} pairs: {self.passed} pass, {self.passed_json} for JSON; "
+            f"{len(self.counterexamples)} counterexamples; "
             f"flagged by one rule and seen to go wrong: {rules}"
         )
 
@@ -58,6 +65,7 @@ class Outcome:
         return Outcome(
             self.pairs + other.pairs,
             self.passed + other.passed,
+            self.passed_json + other.passed_json,
             self.flagged + other.flagged,
             self.wrong + other.wrong,
             self.edits + other.edits,
@@ -125,7 +133,8 @@ class _Group:
 
     def _judge(self, edits: list[str], old: Version, new: Version) -> str:
         outcome = self._outcome
-        codes = {change.code for change in changes(old, new)}
+        found = changes(old, new, "json")
+        codes = {change.code for change in found if change.level == "wire"}
         outcome.pairs += 1
         outcome.passed += not codes
         refused = objections(old, new)
@@ -140,6 +149,12 @@ class _Group:
                 self._tell(edits, old, new, f"passes, and goes wrong: {wrong}")
             elif not refused and old.protocols.keys() <= new.protocols.keys():
                 self._tell(edits, old, new, f"is called, and goes wrong: {wrong}")
+        if not found:
+            outcome.passed_json += 1
+            try:
+                talk_in_json(self._rng, old, new, news=NEWS.isdisjoint(edits))
+            except Wrong as error:
+                self._tell(edits, old, new, f"passes, and goes wrong in JSON: {error}")
         if len(codes) == 1:
             outcome.flagged.update(codes)
             outcome.wrong.update(codes if wrong else ())
