@@ -15,6 +15,7 @@ from rpcgen.compiler.expectation import next_tag
 from rpcgen.compiler.members import LAST_TAG
 from rpcgen.compiler.resolve import Resolver
 from rpcgen.compiler.scope import TYPES, Scope
+from rpcgen.compiler.source import Source
 from rpcgen.lsp import mentions, words
 from rpcgen.lsp.cursor import Cursor, read
 from rpcgen.lsp.workspace import Analysis
@@ -59,13 +60,16 @@ class Completion(typing.NamedTuple):
     proposals: list[Proposal]
 
 
-def complete(found: Analysis, offset: int, folders: typing.Iterable[str] = ()) -> Completion | None:
+def complete(
+    found: Analysis, offset: int, folders: typing.Iterable[str] = (), source: Source | None = None
+) -> Completion | None:
     """Gives what may be written at an offset; None where nothing can be proposed.
 
     Args:
         folders: Where includes are looked for, besides the file's own folder.
+        source: The text, if that is not the one that was analysed, but one much like it.
     """
-    cursor = read(found.file.syntax, offset)
+    cursor = read(source or found.source, offset, found.file.syntax)
     if cursor is None:
         return None
     if cursor.path is not None:
@@ -277,6 +281,8 @@ class _Choice:
         """Gives the number after all that are used in the list around the place, before and behind it."""
         cursor = self._cursor
         free = next_tag(cursor.walk, cursor.frame)
+        # The text may have grown, before or at the place, since the tree was made.
+        shift = len(cursor.source.text) - len(self._found.source.text)
         lists: list[typing.Any] = []
         for item in self._found.file.syntax.items:
             lists.extend(getattr(item, "methods", None) or ())
@@ -284,7 +290,7 @@ class _Choice:
         for node in lists:
             span = getattr(node, "params_span", node.span)
             members = getattr(node, "params", None) or getattr(node, "members", None)
-            if members and span.start < cursor.start <= span.end:
+            if members and span.start < cursor.start <= span.end + shift:
                 numbers = [one.number if isinstance(one, syntax.EnumMember) else one.tag for one in members]
                 return max([free, *(number + 1 for number in numbers if number is not None)])
         return free

@@ -76,10 +76,13 @@ class Cursor:
         return self._walk
 
 
-def read(file: syntax.File, offset: int) -> Cursor | None:
-    """Reads a text up to an offset; None in a comment, in another string than a path, or in a number."""
-    source = file.source
-    before = _shortened(file, offset)
+def read(source: Source, offset: int, tree: syntax.File) -> Cursor | None:
+    """Reads a text up to an offset; None in a comment, in another string than a path, or in a number.
+
+    Args:
+        tree: Of this text, or of one much like it: it says what need not be read.
+    """
+    before = _shortened(source.text, offset, tree)
     word = _WORD.search(before)
     start = word.start() if word else offset
     cut = Source(source.path, before[:start])
@@ -108,26 +111,41 @@ def read(file: syntax.File, offset: int) -> Cursor | None:
     try:
         recovery.run()
     except _Reached:
-        return Cursor(cut, start, walk, recovery.frame(), path)
+        return Cursor(source, start, walk, recovery.frame(), path)
     return None
 
 
-def _shortened(file: syntax.File, offset: int) -> str:
+def _shortened(text: str, offset: int, tree: syntax.File) -> str:
     """Gives the text up to an offset, with blanks for what comes long before and has no part in it.
 
     Of the declarations before the place the last two are kept, and of the methods around it.
     """
-    text = file.source.text[:offset]
-    items = [item for item in file.items if item.span.start < offset]
+    same = min(offset, _alike(text, tree.source.text))
+    text = text[:offset]
+    items = [item for item in tree.items if item.span.start < same]
     methods = items[-1].methods if items and isinstance(items[-1], syntax.Service) else ()
     nodes: typing.Sequence[typing.Any]
-    for nodes in (items, [method for method in methods if method.span.end < offset]):
+    for nodes in (items, [method for method in methods if method.span.end < same]):
         if len(nodes) > 3:
             # The blanks begin behind the first and end in a line end: what follows begins a line, as before.
             start = nodes[0].span.end
             end = max(start + 1, nodes[-3].span.end)
             text = f"{text[:start]}{' ' * (end - start - 1)}\n{text[end:]}"
     return text
+
+
+def _alike(text: str, other: str) -> int:
+    """Gives how many characters two texts begin with in common."""
+    if text is other:
+        return len(text)
+    low, high = 0, min(len(text), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if text[:middle] == other[:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 class _Reached(Exception):

@@ -31,6 +31,10 @@ from rpcgen.lsp.positions import Encoding
 from rpcgen.lsp.protocol import Writer, place_of
 from rpcgen.lsp.workspace import Analysis, Settings, Texts, Workspace, interface_files
 
+LARGE: typing.Final = 50_000
+"""What may be written in a text of more characters is told by the names that were last found in it: to look
+for them takes longer than to type the next one."""
+
 _T = typing.TypeVar("_T")
 
 
@@ -290,12 +294,23 @@ def _register(server: Server) -> None:
         types.CompletionOptions(trigger_characters=[".", "@", '"', "/", ">", "="]),
     )
     async def complete(params: types.CompletionParams) -> types.CompletionList | None:
-        def answer(found: Analysis, offset: int, texts: Texts) -> types.CompletionList | None:
-            folders = server.analyses.settings(found.file.path).include
-            proposed = completion.complete(found, offset, folders)
-            return server.writer.completion(found.source, offset, proposed) if proposed else None
+        writer, place = server.writer, place_of(params.position)
 
-        return await server.ask_at(params, answer)
+        def answer(found: Analysis, texts: Texts) -> types.CompletionList | None:
+            source = server.analyses.text(found.file.path, texts)
+            if source is None:
+                return None
+            offset = writer.places(source).offset(place)
+            folders = server.analyses.settings(found.file.path).include
+            proposed = completion.complete(found, offset, folders, source)
+            return writer.completion(source, offset, proposed) if proposed else None
+
+        document = server.document(params.text_document.uri)
+        if document is not None and len(document.text) > LARGE:
+            recent = server.analyses.recent(document.path)
+            if recent is not None:
+                return answer(recent, {document.real: document.text})
+        return await server.ask(params.text_document.uri, answer)
 
     @feature(types.TEXT_DOCUMENT_PREPARE_RENAME)
     async def prepare(params: types.PrepareRenameParams) -> types.Range | None:

@@ -98,6 +98,11 @@ class Workspace:
             self._settings[folder] = self._configure(folder)
         return self._settings[folder]
 
+    def recent(self, path: str) -> Analysis | None:
+        """Gives what was last found of a file, whatever it has become. For any thread."""
+        kept = self._analyses.get(os.path.realpath(path))
+        return kept[1] if kept else None
+
     def fresh(self) -> Workspace:
         """Gives one of the same settings that keeps nothing of this one, for texts on trial."""
         return Workspace(self._configure)

@@ -8,6 +8,7 @@ import pytest
 
 from rpcgen.compiler import tables
 from rpcgen.compiler.annotate import PLACES
+from rpcgen.compiler.source import Source
 from rpcgen.lsp import completion, words
 from tests.lsp.texts import COMMON, Files, marked
 
@@ -139,6 +140,26 @@ def test_a_long_file_is_read_from_near_the_place(tmp_path: pathlib.Path) -> None
     found = completion.complete(Files(tmp_path, x=text).analyse("x"), offset)
     assert found is not None
     assert [one.text for one in found.proposals] == ["2: ", "reserved"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "all"),
+    [
+        ("struct A { 1: int a }", "struct A { 1: int a 2: int b | }", ["3: ", "reserved"]),
+        ("struct A { 1: int a 9: int z }", "struct A { 1: int a | 9: int z }", ["10: ", "reserved"]),
+        ("struct A { 1: int a }", "struct A { 1: Kind a = | }", ["Kind.HOME", "Kind.WORK", "common"]),
+        ("nothing at all", "void f() => |", ["Bad", "common"]),
+        ("void f()\n" * 50, "void f()\n" * 50 + "@timeout(2s) void g(1: int a, |", ["2: ", "reserved"]),
+    ],
+)
+def test_names_may_be_those_of_a_moment_ago(
+    before: str, after: str, all: list[str], tmp_path: pathlib.Path
+) -> None:
+    found = Files(tmp_path, common=COMMON, x=BEFORE + before).analyse("x")
+    text, offset = marked(BEFORE + after)
+    proposed = completion.complete(found, offset, source=Source("x.idl", text))
+    assert proposed is not None
+    assert [one.text for one in proposed.proposals] == all
 
 
 def test_every_word_of_the_language_is_explained() -> None:
