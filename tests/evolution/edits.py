@@ -13,6 +13,7 @@ from tests.evolution.interfaces import (
     Item,
     Method,
     Service,
+    Typedef,
     random_declared,
     random_default,
     random_item,
@@ -77,6 +78,8 @@ def _retarget(interface: Interface, before: str, after: str) -> None:
             item.type = item.type.replace(before, after)
             item.default = item.default and item.default.replace(before, after)
         owner.reserved = {tag: type_.replace(before, after) for tag, type_ in owner.reserved.items()}
+    for typedef in interface.typedefs:
+        typedef.type = typedef.type.replace(before, after)
     for method in interface.methods():
         method.returns = method.returns.replace(before, after)
         method.raises = [name.replace(before, after) for name in method.raises]
@@ -164,10 +167,27 @@ def rename_enum_value(rng: random.Random, interface: Interface) -> None:
 
 
 def rename_type(rng: random.Random, interface: Interface) -> None:
-    each = _some(rng, interface.types)
+    each = _some(rng, [*interface.types, *interface.typedefs])
     name = interface.fresh("Renamed")
     _retarget(interface, each.name, name)
     each.name = name
+
+
+def add_typedef(rng: random.Random, interface: Interface) -> None:
+    """A name for a type that is there."""
+    owner, item = _item(rng, interface)
+    if isinstance(owner, Declared) and owner.is_included:
+        raise _Nothing
+    made = Typedef(interface.fresh("Alias"), item.type)
+    interface.typedefs.append(made)
+    item.type = made.name
+
+
+def dissolve_typedef(rng: random.Random, interface: Interface) -> None:
+    """Types are written out in place of a name."""
+    typedef = _some(rng, interface.typedefs)
+    interface.typedefs.remove(typedef)
+    _retarget(interface, typedef.name, typedef.type)
 
 
 def reorder(rng: random.Random, interface: Interface) -> None:
@@ -230,6 +250,10 @@ def change_default(rng: random.Random, interface: Interface) -> None:
         item.default = random_default(rng, interface, item.type)
     else:
         item.optional = not item.optional
+
+
+def change_typedef(rng: random.Random, interface: Interface) -> None:
+    _some(rng, interface.typedefs).type = random_type(rng, interface)
 
 
 def change_constant(rng: random.Random, interface: Interface) -> None:
@@ -331,6 +355,8 @@ ALLOWED: typing.Final[tuple[Edit, ...]] = (
     rename_field,
     rename_enum_value,
     rename_type,
+    add_typedef,
+    dissolve_typedef,
     reorder,
     reserve_more,
     spell_default,
@@ -343,6 +369,7 @@ ANY: typing.Final[tuple[Edit, ...]] = (
     change_reserved,
     change_default,
     change_constant,
+    change_typedef,
     give_default,
     squeeze_field,
     drop_field,

@@ -24,7 +24,7 @@ SCALARS: typing.Final[dict[str, tuple[str, ...]]] = {
     "date": ('"2026-01-02"', '"1970-01-01"'),
     "duration": ("0s", "1500ms"),
     "uuid": ('"00000000-0000-0000-0000-000000000000"', '"12345678-1234-5678-1234-567812345678"'),
-    "decimal": ('"0"', '"1.0"', '"1.00"'),
+    "decimal": ("0", "1.0", "1.00"),
 }
 """Type → values that a default may have, as they are written."""
 
@@ -100,6 +100,7 @@ class Service:
     name: str
     methods: list[Method]
     parent: str = ""
+    is_included: bool = False
 
     def text(self) -> str:
         lines = [method.text() for method in self.methods]
@@ -110,11 +111,23 @@ class Service:
 
 
 @dataclasses.dataclass
+class Typedef:
+    """A name for a type."""
+
+    name: str
+    type: str
+
+    def text(self) -> str:
+        return f"typedef {self.type} {self.name}\n"
+
+
+@dataclasses.dataclass
 class Interface:
     """One version; ``seen`` counts names, so that none is given twice. No name begins another."""
 
     types: list[Declared]
     services: list[Service]
+    typedefs: list[Typedef] = dataclasses.field(default_factory=list)
     limit: int = 20
     seen: int = 0
 
@@ -135,20 +148,42 @@ class Interface:
     def texts(self) -> dict[str, str]:
         """Gives its files: the root is ``stock.idl``."""
         head = f"const int LIMIT = {self.limit}\n"
-        included = [each.text() for each in self.types if each.is_included]
-        own = [each.text() for each in self.types if not each.is_included]
-        body = "".join([*own, *(service.text() for service in self.services)])
-        for each in self.types:
-            if each.is_included:
-                body = body.replace(each.name, f"common.{each.name}")
+        everything: list[Declared | Service] = [*self.types, *self.services]
+        included = [each for each in everything if each.is_included]
+        own = [each.text() for each in (*self.typedefs, *everything) if each not in included]
+        body = "".join(own)
+        for each in included:
+            body = body.replace(each.name, f"common.{each.name}")
         if not included:
             return {"stock.idl": head + body}
-        return {"stock.idl": f'include "common.idl"\n{head}{body}', "common.idl": head + "".join(included)}
+        common = head + "".join(each.text() for each in included)
+        return {"stock.idl": f'include "common.idl"\n{head}{body}', "common.idl": common}
+
+    def bare(self, type_: str) -> str:
+        """Gives the type that a name stands for."""
+        targets = {each.name: each.type for each in self.typedefs}
+        while type_ in targets:
+            type_ = targets[type_]
+        return type_
+
+    def include(self) -> None:
+        """Puts types that need no other one into a file of their own, and parents that need none but those."""
+        names = {each.name for each in self.types} | {each.name for each in self.typedefs}
+        for each in self.types:
+            text = each.text()
+            each.is_included = not any(name in text for name in names - {each.name})
+        outside = names - {each.name for each in self.types if each.is_included}
+        parents = {service.parent for service in self.services} - {""}
+        for service in self.services:
+            text = service.text()
+            service.is_included = service.name in parents and not any(name in text for name in outside)
 
 
 def random_type(rng: random.Random, interface: Interface, depth: int = 2) -> str:
     """Gives the text of a type, without ``?``."""
     roll = rng.random()
+    if interface.typedefs and roll > 0.9:
+        return rng.choice(interface.typedefs).name
     values = interface.named("struct", "union", "enum", "exception", "message")
     if values and roll < 0.35:
         return rng.choice(values).name
@@ -165,6 +200,7 @@ def random_type(rng: random.Random, interface: Interface, depth: int = 2) -> str
 
 def random_default(rng: random.Random, interface: Interface, type_: str) -> str | None:
     """Gives a default of a type, as it is written; None: it can have none."""
+    type_ = interface.bare(type_)
     if type_ in SCALARS:
         return rng.choice(SCALARS[type_])
     for each in interface.named("enum"):
@@ -173,7 +209,12 @@ def random_default(rng: random.Random, interface: Interface, type_: str) -> str 
     if type_.startswith(("list<", "set<")):
         inner = type_[type_.index("<") + 1 : -1]
         return f"[{rng.choice(SCALARS[inner])}]" if inner in SCALARS and rng.random() < 0.5 else "[]"
-    return "{}" if type_.startswith("map<") else None
+    if type_.startswith("map<"):
+        key, _, value = type_[len("map<") : -1].partition(", ")
+        if key in SCALARS and value in SCALARS and rng.random() < 0.5:
+            return f"{{{rng.choice(SCALARS[key])}: {rng.choice(SCALARS[value])}}}"
+        return "{}"
+    return None
 
 
 def random_item(rng: random.Random, interface: Interface, tag: int, *, omissible: bool | None = None) -> Item:
@@ -226,20 +267,20 @@ def random_declared(rng: random.Random, interface: Interface, kind: Kind) -> Dec
 def random_interface(rng: random.Random) -> Interface:
     """Gives a small one: a few types of every kind, a few methods in a service or two."""
     interface = Interface([], [])
+    if rng.random() < 0.5:
+        interface.typedefs.append(Typedef(interface.fresh("Alias"), random_type(rng, interface)))
     kinds: list[Kind] = ["enum", "struct", "union", "exception", "message", "struct", "message"]
     for kind in kinds:
         if rng.random() < 0.8:
             interface.types.append(random_declared(rng, interface, kind))
-    if rng.random() < 0.3:
-        for each in interface.types:
-            each.is_included = not any(
-                other.name in each.text() for other in interface.types if other is not each
-            )
     service = Service("", [random_method(rng, interface)])
     if rng.random() < 0.5:
         service.name = interface.fresh("Service")
         if rng.random() < 0.5:
             interface.services.append(service)
-            service = Service(interface.fresh("Service"), [random_method(rng, interface)], service.name)
+            methods = [random_method(rng, interface) for _ in range(rng.randint(1, 2))]
+            service = Service(interface.fresh("Service"), methods, service.name)
     interface.services.append(service)
+    if rng.random() < 0.3:
+        interface.include()
     return interface

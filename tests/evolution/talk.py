@@ -83,7 +83,7 @@ def declared(interface: model.Module) -> dict[str, typing.Any]:
     return vars(made[interface.path])
 
 
-_STUBS: typing.Final = re.compile(r"^class \w*Handlers\(", re.MULTILINE)
+_STUBS: typing.Final = re.compile(r"^(class \w*Handlers\(|INTERFACE = )", re.MULTILINE)
 
 
 def changes(old: Version, new: Version, level: Level = "wire") -> list[Change]:
