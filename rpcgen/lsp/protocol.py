@@ -15,8 +15,8 @@ from rpcgen.lsp.documents import Documents
 from rpcgen.lsp.fixes import Fix
 from rpcgen.lsp.positions import Encoding, Place, Places
 
-_SYMBOLS: typing.Final[dict[symbols.Kind, types.SymbolKind]] = {
-    "const": types.SymbolKind.Constant,
+_SYMBOLS: typing.Final[dict[str, types.SymbolKind]] = {
+    "constant": types.SymbolKind.Constant,
     "typedef": types.SymbolKind.TypeParameter,
     "enum": types.SymbolKind.Enum,
     "struct": types.SymbolKind.Struct,

@@ -5,20 +5,11 @@ from __future__ import annotations
 import typing
 
 from rpcgen.compiler import canonical, syntax
+from rpcgen.compiler.scope import KINDS
 from rpcgen.compiler.source import Span
 
-Kind: typing.TypeAlias = typing.Literal[
-    "const", "typedef", "enum", "struct", "union", "exception", "service", "method", "field", "enum member"
-]
-
-_KINDS: typing.Final[dict[type, Kind]] = {
-    syntax.Const: "const",
-    syntax.Typedef: "typedef",
-    syntax.Enum: "enum",
-    syntax.Struct: "struct",
-    syntax.Union: "union",
-    syntax.ExceptionType: "exception",
-    syntax.Service: "service",
+_KINDS: typing.Final[dict[type, str]] = {
+    **KINDS,
     syntax.Method: "method",
     syntax.Field: "field",
     syntax.EnumMember: "enum member",
@@ -30,7 +21,7 @@ class Entry(typing.NamedTuple):
 
     name: str
     detail: str
-    kind: Kind
+    kind: str
     span: Span
     name_span: Span
     inside: list[Entry]

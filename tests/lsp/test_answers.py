@@ -131,7 +131,7 @@ def test_the_outline(tmp_path: pathlib.Path) -> None:
 
     text = "const int A = 1\nenum E { X = 0 }\nstruct S { 1: int a }\nservice D { void f(1: int x) => B }\nvoid g()"
     assert drawn(symbols.outline(Files(tmp_path, x=text).analyse("x").file.syntax)) == [
-        ("const", "A", "int", []),
+        ("constant", "A", "int", []),
         ("enum", "E", "", [("enum member", "X", "0", [])]),
         ("struct", "S", "", [("field", "a", "int", [])]),
         ("service", "D", "", [("method", "f", "void f(1: int x) => B", [])]),
