@@ -8,7 +8,7 @@ import textwrap
 import typing
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from rpcgen import cli
 from rpcgen.cli.errors import CommandError
@@ -228,7 +228,6 @@ _METHODS = wanted(
 )["-"].values()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     lines=st.lists(_lines, min_size=1, max_size=6),
     indent=st.sampled_from(["    ", "\t", " ", "  \t", "       "]),

@@ -16,11 +16,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from rpcgen.codegen import docstrings, generate, literals
 from rpcgen.codegen.names import MODULE_LEVEL
 from rpcgen.compiler import compile_text, model
+from tests.support.examples import FEW
 from tests.support.interfaces import Interface, compile_interface, interfaces
-
-SLOW = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
 
 
 def modules(interface: Interface) -> dict[str, str]:
@@ -62,8 +59,8 @@ def formatted(*texts: str, **named: str) -> None:
             assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
+@FEW
 @given(interfaces())
-@SLOW
 def test_every_module_is_formatted_and_imports(interface: Interface) -> None:
     texts = modules(interface)
     formatted(**texts)
@@ -92,7 +89,7 @@ def hints(module: types.ModuleType, name: str) -> None:
             found.codec()
 
 
-@given(st.lists(interfaces(), min_size=25, max_size=25))
+@given(st.lists(interfaces(), min_size=15, max_size=15))
 @settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_module_is_typed(tmp_path_factory: pytest.TempPathFactory, many: list[Interface]) -> None:
     folder = tmp_path_factory.mktemp("typed")
@@ -121,7 +118,6 @@ def test_every_module_is_typed(tmp_path_factory: pytest.TempPathFactory, many: l
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\"\\' \n\t"), min_size=1))
-@settings(max_examples=400, deadline=None)
 def test_any_text_survives_as_a_literal(text: str) -> None:
     assert eval(literals.quote(text)) == text
     assert literals.quote(text).isprintable() or not text.isascii()
@@ -130,7 +126,6 @@ def test_any_text_survives_as_a_literal(text: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\"\\' \n\t")))
-@settings(max_examples=400, deadline=None)
 def test_any_doc_comment_survives_as_a_docstring(doc: str) -> None:
     lines = docstrings.clean(doc)
     if lines:
@@ -140,7 +135,7 @@ def test_any_doc_comment_survives_as_a_docstring(doc: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\"\\' "), min_size=1))
-@settings(max_examples=60, deadline=None)
+@FEW
 def test_any_doc_comment_is_formatted(doc: str) -> None:
     doc = " ".join(doc.split())
     field = f"/// {doc}\n1: int a"
@@ -154,7 +149,6 @@ NAMES = sorted(MODULE_LEVEL | {"RunProtocol", "AnyU", "DirectoryHandlers", "name
 
 
 @given(st.lists(st.sampled_from(NAMES), unique=True), st.lists(st.sampled_from(NAMES), unique=True))
-@settings(max_examples=60, deadline=None)
 def test_names_of_the_generator_s_own(structs: list[str], fields: list[str]) -> None:
     listed = ", ".join(f"{i}: int? {name}" for i, name in enumerate(fields, 1))
     text = "".join(f"struct {name} {{ {listed} }}\n" for name in structs if name not in "SU")
@@ -170,7 +164,7 @@ LONG = st.integers(1, 100).map(lambda length: "n" * length)
 
 
 @given(LONG, LONG, LONG, st.integers(0, 4), st.text("é漢 \"'", max_size=80))
-@settings(max_examples=60, deadline=None)
+@FEW
 def test_lines_of_any_length_are_formatted(one: str, two: str, three: str, depth: int, text: str) -> None:
     escaped = text.replace('"', '\\"')
     holder = f"{'list<' * depth}T{one}{'>' * depth}"

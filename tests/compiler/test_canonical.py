@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from rpcgen.compiler import compile_file
 from rpcgen.compiler.source import Span
@@ -21,7 +21,6 @@ def meaning(found: object) -> object:
     return type(found), tuple((name, meaning(getattr(found, name))) for name in slots if name != "path")
 
 
-@settings(max_examples=60, deadline=None)
 @given(interfaces())
 def test_every_generated_interface_compiles(interface: Interface) -> None:
     """The strategy and the checker agree on what is valid."""
@@ -30,7 +29,6 @@ def test_every_generated_interface_compiles(interface: Interface) -> None:
     assert compilation.module is not None
 
 
-@settings(max_examples=60, deadline=None)
 @given(interfaces())
 def test_the_canonical_form_means_the_same_and_is_its_own(interface: Interface) -> None:
     """Compiling the canonical text gives the same model, and the same text again."""

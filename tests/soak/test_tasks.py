@@ -37,7 +37,7 @@ from tests.support.zookeeper import Ensemble, client
 
 __all__ = ["no_leaks"]
 
-TASKS = int(os.environ.get("SOAK_TASKS", "250"))
+TASKS = int(os.environ.get("SOAK_TASKS", "150"))
 SEED = int(os.environ.get("SOAK_SEED", "1"))
 A_SECOND = 25
 """Tasks that are queued in a second: the failures are what is tested, not the speed."""

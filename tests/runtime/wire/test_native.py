@@ -25,8 +25,8 @@ from tests.support.schemas import exception_class, normal, outcome, struct_class
 _codec = pytest.importorskip("rpcgen.runtime.wire._codec")
 from rpcgen.runtime.wire import native  # noqa: E402
 
-CORRUPTED = int(os.environ.get("RPCGEN_CORRUPTED", "6000"))
-ROUND_TRIPS = int(os.environ.get("RPCGEN_ROUND_TRIPS", "20000"))
+CORRUPTED = int(os.environ.get("RPCGEN_CORRUPTED", "2000"))
+ROUND_TRIPS = int(os.environ.get("RPCGEN_ROUND_TRIPS", "4000"))
 SEED = int(os.environ.get("RPCGEN_SEED", "1"))
 
 

@@ -278,4 +278,4 @@ class Talk(RuleBasedStateMachine):
 
 
 def test_two_sessions_keep_what_the_protocol_promises() -> None:
-    run_state_machine_as_test(Talk, settings=settings(stateful_step_count=60))
+    run_state_machine_as_test(Talk, settings=settings(stateful_step_count=40))
