@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import typing
 
 import pytest
 
 from rpcgen import runtime as rpc
+from rpcgen.runtime.aio.server.dispatch import AsyncDispatcher
 from rpcgen.runtime.dispatch import Dispatcher
+from rpcgen.runtime.http.methods import beginning
 from rpcgen.runtime.wire import plain
 from rpcgen.runtime.wire.choice import choice
 
@@ -73,7 +76,7 @@ def answer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> t
     return Dispatcher([Stub(Handlers())], rpc.Limits(items=10)).answers["halve"]
 
 
-ANSWERS = [
+ANSWERS: list[tuple[typing.Any, bytes]] = [
     (block(8), b"\x01\0\0\0\x04"),
     (bytearray(block(8)), b"\x01\0\0\0\x04"),
     (memoryview(block(8)), b"\x01\0\0\0\x04"),
@@ -96,6 +99,40 @@ def test_every_kind_of_answer(answer: typing.Any, arguments: typing.Any, expecte
         assert reply == expected
     else:
         assert (reply[0], reply[5 : 5 + len(expected)]) == (0, expected)
+
+
+class AsyncHandlers(Handlers):
+    async def halve(self, number: int) -> typing.Any:
+        if number == 9:
+            await asyncio.sleep(0)
+        return super().halve(number)
+
+
+@pytest.mark.parametrize("is_native", [True, False])
+def test_coroutine_functions_are_begun(is_native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if is_native and not choice().native:
+        pytest.skip("the codec in C is not built")
+    monkeypatch.setattr(plain, "native", is_native)
+    monkeypatch.setattr(Halve, "_codec", None)
+    limits = rpc.Limits(items=10)
+    method = AsyncDispatcher([Stub(AsyncHandlers())], limits).methods["halve"]
+    quick = beginning(method, limits)
+    for arguments, expected in ANSWERS:
+        reply = quick(arguments)
+        if expected[0] in (1, 2):
+            assert reply == expected
+        else:
+            assert isinstance(reply, bytes)
+            assert (reply[0], reply[5 : 5 + len(expected)]) == (0, expected)
+    with pytest.raises(KeyboardInterrupt):
+        quick(block(5))
+
+    async def waiting() -> object:
+        rest = quick(block(9))
+        assert not isinstance(rest, bytes)
+        return await rest
+
+    assert asyncio.run(waiting()) == 4
 
 
 def test_an_interrupt_goes_through(answer: typing.Any) -> None:

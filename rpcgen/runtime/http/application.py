@@ -51,8 +51,8 @@ class Application:
     ) -> None:
         given = dict(typing.cast("dict[str, typing.Any]", options))
         self._limits = given.pop("limits", DEFAULT_LIMITS)
-        self._max_workers = at_least_one("max_workers", given.pop("max_workers", 64))
-        self._max_calls = at_least_one("max_calls", given.pop("max_calls", 10_000))
+        max_workers = at_least_one("max_workers", given.pop("max_workers", 64))
+        max_calls = at_least_one("max_calls", given.pop("max_calls", 10_000))
         self._compresses = given.pop("compress", True)
         self._cors = Cors(given.pop("cors", ()))
         interceptors, inline = tuple(given.pop("interceptors", ())), given.pop("inline", False)
@@ -62,11 +62,13 @@ class Application:
             raise TypeError(f"asgi has no option {', '.join(given)}")
         check_stubs(stubs)
         self._methods = Methods(stubs, self._limits, interceptors, inline=inline)
-        self._routes = Routes(self._methods, self._limits, authenticate, self._cors)
+        self._engine = Engine(
+            self._methods.dispatcher, max_workers, max_calls, "rpcgen-http", self._limits.receive_time
+        )
+        self._routes = Routes(self._methods, self._limits, authenticate, self._cors, self._engine)
         if has_page:
             pages = Pages(stubs, self._limits, authenticate)
             self._routes.pages |= {"/": pages.page, "/openapi.json": pages.openapi}
-        self._engine: Engine | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -80,15 +82,12 @@ class Application:
 
     async def close(self) -> None:
         """Cancels calls that run, and ends the threads: for programs that mount it, where no lifespan tells."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            await engine.close()
+        await self._engine.close()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
             kind = (await receive())["type"]
             if kind == "lifespan.startup":
-                self._running()
                 await send({"type": "lifespan.startup.complete"})
             elif kind == "lifespan.shutdown":
                 self._methods.dispatcher.serving = False
@@ -96,26 +95,14 @@ class Application:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    def _running(self) -> Engine:
-        """Gives what runs calls in this loop; a loop that is gone has taken its own with it."""
-        if self._engine is None or not self._engine.is_here:
-            self._engine = Engine(
-                self._methods.dispatcher,
-                self._max_workers,
-                self._max_calls,
-                "rpcgen-http",
-                self._limits.receive_time,
-            )
-        return self._engine
-
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request: Request | None = None
         try:
             request = Request(scope)
-            engine = self._running()
-            response = await self._routes.respond(request, receive, engine)
+            found = self._routes.respond(request, receive)
+            response = found if isinstance(found, Response) else await found
             if self._compresses and len(response.body) >= bodies.WORTHWHILE:
-                await self._compress(request, response, engine)
+                await self._compress(request, response)
         except Refusal as refusal:
             response = refusal.response()
         except Gone:
@@ -123,32 +110,39 @@ class Application:
         except Exception:
             _log.exception("a request was not answered: this is a fault of rpcgen")
             response = Refusal(500, "the server failed: see its log").response()
-        if request is not None:
+        if self._cors.is_asked and request is not None:
             self._cors.permit(request, response)
-        await _send(scope, response, send)
+        body = response.body
+        headers: Headers = [
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", response.kind),
+            *response.headers,
+        ]
+        if response.status != 200:
+            headers = _fitting(scope, response, headers)
+        if scope["method"] == "HEAD":
+            body = b""
+        try:
+            await send({"type": "http.response.start", "status": response.status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+        except OSError:
+            _log.debug("the client of %s left before its response", scope["path"])
 
-    async def _compress(self, request: Request, response: Response, engine: Engine) -> None:
+    async def _compress(self, request: Request, response: Response) -> None:
         response.headers.append((b"vary", b"Accept-Encoding"))
         name = bodies.accepted(request)
         if not name:
             return
         if len(response.body) > bodies.LONG:
-            await engine.in_thread(bodies.compress, name, response)
+            await self._engine.in_thread(bodies.compress, name, response)
         else:
             bodies.compress(name, response)
 
 
-async def _send(scope: Scope, response: Response, send: Send) -> None:
-    body = response.body
-    headers: Headers = [(b"content-length", b"%d" % len(body)), *response.headers]
-    if body or response.status != 204:
-        headers.append((b"content-type", response.kind))
-    else:
-        del headers[0]
+def _fitting(scope: Scope, response: Response, headers: Headers) -> Headers:
+    """Takes out the headers that a response may not have."""
+    if response.status == 204:
+        headers = headers[2:]  # it has no body
     if not scope.get("http_version", "1.1").startswith("1"):  # later versions have no such header
         headers = [pair for pair in headers if pair[0] != b"connection"]
-    try:
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
-    except OSError:
-        _log.debug("the client of %s left before its response", scope["path"])
+    return headers

@@ -7,16 +7,20 @@ comes; what is compressed while it is expanded, so that a bomb takes no more mem
 from __future__ import annotations
 
 import asyncio
+import types
 import typing
 
+from rpcgen.runtime.aio.server.running import resumed
 from rpcgen.runtime.errors import ProtocolError
 from rpcgen.runtime.http.exchange import Reading
 from rpcgen.runtime.http.messages import CLOSE, Gone, Refusal
 from rpcgen.runtime.wire.compression import BY_NAME, understood, whole
 
 if typing.TYPE_CHECKING:
-    from rpcgen.runtime.http.exchange import Watch
-    from rpcgen.runtime.http.messages import Receive, Request, Response
+    import collections.abc
+
+    from rpcgen.runtime.http.exchange import Engine, Watch
+    from rpcgen.runtime.http.messages import Message, Receive, Request, Response
     from rpcgen.runtime.wire.limits import Limits
 
 WORTHWHILE = 1024
@@ -29,17 +33,19 @@ _CODINGS = {"gzip": "gzip", "x-gzip": "gzip", "zstd": "zstd"}
 """What HTTP calls an algorithm → what we call it."""
 
 
-async def read(request: Request, receive: Receive, limits: Limits, readings: Watch) -> bytes:
-    """Gives a request's body as it came.
+def begun(
+    request: Request, receive: Receive, limits: Limits, engine: Engine
+) -> bytes | collections.abc.Awaitable[bytes]:
+    """Gives a request's body, expanded; or, where it has not come yet, what is to be awaited for it, at once.
 
     Args:
         request: Whose headers tell its length, perhaps.
         receive: ASGI's.
         limits: Of which ``message`` counts.
-        readings: Tells when it takes too long.
+        engine: Expands what is long, and tells when it takes too long.
 
     Raises:
-        Refusal: It is longer than the limit (413), or did not come in time (408).
+        Refusal: It is longer than the limit (413), did not come in time (408), or is not compressed as it says.
         Gone: The client left.
     """
     said = request.headers.get(b"content-length", b"0")
@@ -47,13 +53,55 @@ async def read(request: Request, receive: Receive, limits: Limits, readings: Wat
         raise Refusal(400, f"Content-Length is no length: {said[:40].decode('latin-1')!r}")
     if int(said) > limits.message:
         raise _too_long(limits)
+    coding = coding_of(request) if b"content-encoding" in request.headers else ""
+    if coding:
+        return _expanded(coding, _read(receive, limits, engine.here().readings), limits, engine)
+    # Mostly it has come with its headers: then there is nothing to wait for.
+    receiving = receive()
+    if isinstance(receiving, types.CoroutineType):
+        try:
+            waits_for = receiving.send(None)
+        except StopIteration as end:
+            message = end.value
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                piece: bytes = message.get("body", b"")
+                if len(piece) > limits.message:
+                    raise _too_long(limits) from None
+                return piece if isinstance(piece, bytes) else bytes(piece)
+            receiving = _known(message)
+        else:
+            receiving = resumed(receiving, waits_for)
+    return _read(receive, limits, engine.here().readings, receiving)
+
+
+async def _known(message: Message) -> Message:
+    return message
+
+
+async def _expanded(
+    coding: str, reading: collections.abc.Coroutine[object, object, bytes], limits: Limits, engine: Engine
+) -> bytes:
+    data = await reading
+    if len(data) > LONG // 16:
+        return typing.cast(bytes, await engine.in_thread(expand, coding, data, limits))
+    return expand(coding, data, limits)
+
+
+async def _read(
+    receive: Receive,
+    limits: Limits,
+    readings: Watch,
+    receiving: collections.abc.Awaitable[Message] | None = None,
+) -> bytes:
+    """Gives a body as it comes; what is being received already is its begin."""
     reading = Reading()
     readings.begin(reading)
     pieces: list[bytes] = []
     size = 0
     try:
         while True:
-            message = await receive()
+            message = await (receiving or receive())
+            receiving = None
             if message["type"] == "http.disconnect":
                 raise Gone
             piece: bytes = message.get("body", b"")
@@ -61,7 +109,7 @@ async def read(request: Request, receive: Receive, limits: Limits, readings: Wat
             if size > limits.message:
                 raise _too_long(limits)
             if not message.get("more_body", False):
-                return piece if not pieces else b"".join([*pieces, piece])
+                return b"".join([*pieces, piece])
             pieces.append(piece)
     except asyncio.CancelledError:
         if reading.stopped():
@@ -82,8 +130,6 @@ def coding_of(request: Request) -> str:
     Raises:
         Refusal: By one that is not understood here, or by several (415).
     """
-    if b"content-encoding" not in request.headers:
-        return ""
     said = request.text(b"content-encoding").lower()
     if said in ("", "identity"):
         return ""

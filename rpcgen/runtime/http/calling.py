@@ -43,7 +43,9 @@ def context_of(request: Request, limits: Limits, authenticate: Authenticate | No
     identity = "" if authenticate is None else _identity(headers.get(b"authorization", b""), authenticate)
     said = headers.get(b"rpc-timeout")
     deadline = None if said is None else time.monotonic() + _seconds(said)
-    metadata = _metadata(headers, limits)
+    metadata = None
+    if request.has_metadata or b"authorization" in headers:
+        metadata = _metadata(headers, limits)
     return Context(request.peer, metadata, deadline, identity)
 
 
@@ -63,7 +65,7 @@ def _seconds(said: bytes) -> float:
     return float(text)
 
 
-def _metadata(headers: dict[bytes, bytes], limits: Limits) -> dict[str, bytes] | None:
+def _metadata(headers: dict[bytes, bytes], limits: Limits) -> dict[str, bytes]:
     try:
         made, size = metadata_of(headers)
     except DecodeError as error:
@@ -73,4 +75,4 @@ def _metadata(headers: dict[bytes, bytes], limits: Limits) -> dict[str, bytes] |
     # What interceptors look for, whichever way a call comes.
     if b"authorization" in headers:
         made.setdefault("authorization", headers[b"authorization"])
-    return made or None
+    return made

@@ -44,6 +44,8 @@ class Cors:
                 )
         self._all = "*" in origins
         self._origins = frozenset(origin.encode() for origin in origins)
+        self.is_asked = bool(origins)
+        """Whether responses say who may read them."""
 
     def check(self, request: Request) -> None:
         """Refuses a call that a page elsewhere makes.
@@ -81,8 +83,6 @@ class Cors:
 
     def permit(self, request: Request, response: Response) -> None:
         """Lets a page read the response, if its origin is named."""
-        if not self._origins:
-            return
         if not self._all:
             response.headers.append((b"vary", b"Origin"))
         if self._allows(request):

@@ -12,7 +12,7 @@ import typing
 from time import monotonic
 
 from rpcgen.runtime.aio.server.dispatch import How
-from rpcgen.runtime.aio.server.running import Call, Runner, begun, called
+from rpcgen.runtime.aio.server.running import Call, Runner, called
 from rpcgen.runtime.errors import FaultCode
 from rpcgen.runtime.http.messages import Gone
 from rpcgen.runtime.wire.plain import encode_fault
@@ -183,8 +183,32 @@ class Exchange:
         pass
 
 
+class Here:
+    """What an engine has in the loop that runs.
+
+    Args:
+        max_workers, max_calls, name, receive_time: The engine's.
+    """
+
+    def __init__(self, max_workers: int, max_calls: int, name: str, receive_time: float) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.calls = Watch(self.loop, _PATIENCE)
+        """Calls that run."""
+        self.readings = Watch(self.loop, receive_time)
+        """Requests whose bodies are being read."""
+        self.runner = Runner(max_workers, max_calls, name)
+
+    async def close(self) -> None:
+        """Cancels what runs and ends the threads."""
+        await self.runner.close()
+        self.calls.close()
+        self.readings.close()
+
+
 class Engine:
     """Runs an application's calls, in the loop that runs the application.
+
+    A call that waits for nothing needs nothing of the loop, and so is not asked which one that is.
 
     Args:
         dispatcher: Whose methods are run.
@@ -202,62 +226,90 @@ class Engine:
         name: str,
         receive_time: float,
     ) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._calls = Watch(self._loop, _PATIENCE)
-        self.readings = Watch(self._loop, receive_time)
-        """Requests whose bodies are being read."""
-        self._runner = Runner(max_workers, max_calls, name)
-        dispatcher.in_thread = self._runner.in_thread
+        self._dispatcher = dispatcher
+        self._make = functools.partial(Here, max_workers, max_calls, name, receive_time)
+        self._here: Here | None = None
 
-    @property
-    def is_here(self) -> bool:
-        """Whether the loop that runs is this one's."""
-        return asyncio.get_running_loop() is self._loop
+    def here(self) -> Here:
+        """Gives what there is in the running loop; a loop that is gone has taken its own with it."""
+        here = self._here
+        if here is None or here.loop is not asyncio.get_running_loop():
+            here = self._here = self._make()
+            self._dispatcher.in_thread = here.runner.in_thread
+        return here
 
-    async def run(
-        self, method: Method, args: collections.abc.Sequence[object], context: Context, receive: Receive
-    ) -> bytes:
-        """Gives a call's reply.
+    def quick(self, method: Method, given: typing.Any, context: Context) -> Reply | None:
+        """Runs a call as far as it goes without waiting.
 
         Args:
             method: In the writing of the reply.
-            args: Read already.
+            given: What it reads its arguments from.
             context: For the handler.
+
+        Returns:
+            The reply; or what ``rest`` is to be given, at once.
+        """
+        # When its time is up the client hears so, whatever the handler does: that takes a task of its own.
+        if method.quick is None or context.deadline is not None:
+            return None
+        if method.how is How.TASK and self._is_full():
+            return BUSY
+        return called(context, method.quick, given)
+
+    def _is_full(self) -> bool:
+        return self._here is not None and self._here.runner.is_full and self.here().runner.is_full
+
+    async def rest(
+        self, method: Method, begun: Reply | None, given: typing.Any, context: Context, receive: Receive
+    ) -> bytes:
+        """Gives the reply to a call for which ``quick`` had none.
+
+        Args:
+            method, given, context: As there.
+            begun: What it gave.
             receive: ASGI's, the body read.
 
         Raises:
             Gone: The client has left, and the handler is told so.
         """
+        if begun is None:
+            args = method.arguments(given)
+            return args if isinstance(args, bytes) else await self._run(method, args, context, receive)
+        here = self.here()
+        exchange = Exchange(here.loop)
+        call = Call(exchange, 0, method, context, True)
+        assert not isinstance(begun, bytes)
+        if method.how is How.TASK:
+            return await exchange.reply(call, receive, here.calls, here.runner.run_here(call, begun))
+        here.runner.await_result(call, begun)
+        return await exchange.reply(call, receive, here.calls)
+
+    async def _run(
+        self, method: Method, args: collections.abc.Sequence[object], context: Context, receive: Receive
+    ) -> bytes:
+        here = self.here()
         if context.deadline is not None and context.deadline <= monotonic():
             return TOO_LATE
-        # When its time is up the client hears so, whatever the handler does: that takes a task of its own.
-        is_here = method.how is How.TASK and context.deadline is None and not method.is_oneway
-        result: Reply | None = None
-        if method.how is not How.INLINE and self._runner.is_full:
-            return BUSY
+        exchange = Exchange(here.loop)
+        call = Call(exchange, 0, method, context, not method.is_oneway)
         if method.how is How.INLINE:
             result = called(context, method.call, args)
-        elif is_here:
-            result = called(context, functools.partial(begun, method), args)
-        if isinstance(result, bytes):
-            return method.receipt() if method.is_oneway else result
-        exchange = Exchange(self._loop)
-        call = Call(exchange, 0, method, context, not method.is_oneway)
-        if result is None:
-            self._runner.take(call, args)
-            self._runner.begin(call)
-        elif is_here:
-            return await exchange.reply(call, receive, self._calls, self._runner.run_here(call, result))
+            if isinstance(result, bytes):
+                return method.receipt() if method.is_oneway else result
+            here.runner.await_result(call, result)
+        elif here.runner.is_full:
+            return BUSY
         else:
-            self._runner.await_result(call, result)
-        return method.receipt() if method.is_oneway else await exchange.reply(call, receive, self._calls)
+            here.runner.take(call, args)
+            here.runner.begin(call)
+        return method.receipt() if method.is_oneway else await exchange.reply(call, receive, here.calls)
 
     async def in_thread(self, function: collections.abc.Callable[..., object], *args: object) -> typing.Any:
         """Calls what takes long in one of the threads."""
-        return await self._runner.in_thread(function, args)
+        return await self.here().runner.in_thread(function, args)
 
     async def close(self) -> None:
-        """Cancels what runs and ends the threads."""
-        await self._runner.close()
-        self._calls.close()
-        self.readings.close()
+        """Cancels what runs and ends the threads; what is called later has others."""
+        here, self._here = self._here, None
+        if here is not None:
+            await here.close()

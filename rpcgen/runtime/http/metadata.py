@@ -13,7 +13,9 @@ if typing.TYPE_CHECKING:
 
     Headers: typing.TypeAlias = list[tuple[bytes, bytes]]
 
-_META = b"rpc-meta-"
+META = b"rpc-meta-"
+"""What the names of metadata begin with."""
+
 _PLAIN = "abcdefghijklmnopqrstuvwxyz0123456789-_.~"
 
 
@@ -28,7 +30,7 @@ def metadata_of(headers: collections.abc.Mapping[bytes, bytes]) -> tuple[dict[st
     """
     made: dict[str, bytes] = {}
     size = 0
-    for name in [name for name in headers if name.startswith(_META)]:
+    for name in [name for name in headers if name.startswith(META)]:
         value = headers[name]
         try:
             made[unescaped(name[9:])] = found = (
@@ -55,7 +57,7 @@ def metadata_headers(metadata: collections.abc.Mapping[str, bytes], most: int) -
     for name, value in metadata.items():
         if not isinstance(name, str) or not isinstance(value, bytes):
             raise EncodeError(f"metadata are bytes by name, not {name!r}: {type(value).__name__}")
-        made.append((_META + escaped(name), binascii.b2a_base64(value, newline=False)))
+        made.append((META + escaped(name), binascii.b2a_base64(value, newline=False)))
         size += len(name.encode(errors="replace")) + len(value)
     if size > most:
         raise EncodeError(f"metadata of {size} bytes; the limit is {most}")

@@ -6,10 +6,13 @@ its first byte says of which kind it is: a fault is the same in both, what is re
 
 from __future__ import annotations
 
+import functools
+import struct
 import typing
 import urllib.parse
 
-from rpcgen.runtime.aio.server.dispatch import AsyncDispatcher, Method
+from rpcgen.runtime.aio.server.dispatch import AsyncDispatcher, AsyncReplies, How, Method
+from rpcgen.runtime.aio.server.running import begun, resumed
 from rpcgen.runtime.dispatch import Replies
 from rpcgen.runtime.http.messages import Refusal
 from rpcgen.runtime.schema import ListOf, OptionalOf, SetOf
@@ -20,11 +23,15 @@ from rpcgen.runtime.wire.types import resolved
 if typing.TYPE_CHECKING:
     import collections.abc
 
+    from rpcgen.runtime.aio.server.dispatch import Quick
     from rpcgen.runtime.dispatch import Protocol
     from rpcgen.runtime.errors import RemoteException
     from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.stubs import ServerStub
+    from rpcgen.runtime.wire.codec import Data
     from rpcgen.runtime.wire.limits import Limits
+
+_u32 = struct.Struct(">I").unpack_from
 
 
 class JsonCodec:
@@ -56,7 +63,7 @@ class Served(typing.NamedTuple):
 
     Args:
         binary: Run from and to plain messages.
-        json: Run from arguments to JSON.
+        json: Run from arguments to JSON; ``quick`` is given those, too.
         forms: Reads its arguments.
         protocol: What it is.
     """
@@ -126,6 +133,22 @@ class Methods:
             for name, method in self.dispatcher.methods.items()
         }
         self._at = {f"/{name.replace('.', '/')}": served for name, served in self._served.items()}
+        self._begun = {
+            len(wire).to_bytes(4, "big") + wire: served.binary
+            for name, served in self._served.items()
+            if len(wire := name.encode()) <= min(limits.name, 255)
+        }
+
+    def usual(self, message: bytes) -> tuple[Method, bytes] | None:
+        """Gives the method of a plain call message and the block of its arguments; None: look closer."""
+        if len(message) <= 8:
+            return None
+        end = message[3] + 4
+        method = self._begun.get(message[:end])
+        begin = end + 4
+        if method is None or len(message) < begin or begin + _u32(message, end)[0] != len(message):
+            return None
+        return method, message[begin:]
 
     def get(self, name: str) -> Served | None:
         """Gives a method; None if there is none of that name."""
@@ -136,10 +159,39 @@ class Methods:
         return self._at.get(path)
 
 
+class _JsonMethod(Method):
+    """What its arguments are read from is read already."""
+
+    __slots__ = ()
+
+    def arguments(self, block: typing.Any) -> list[typing.Any] | bytes:
+        return typing.cast("list[typing.Any]", block)
+
+
 def _served(method: Method, limits: Limits, *, is_intercepted: bool) -> Served:
-    forms = MethodForms(method.protocol.codec(), limits)
-    replies = Replies(method.protocol, limits, is_intercepted=is_intercepted, codec=JsonCodec(forms))
-    json = Method(
-        method.protocol, method.handler, method.how, None, replies, limits, takes_thread=method.takes_thread
-    )
-    return Served(method, json, forms, method.protocol)
+    protocol = method.protocol
+    forms = MethodForms(protocol.codec(), limits)
+    replies = Replies(protocol, limits, is_intercepted=is_intercepted, codec=JsonCodec(forms))
+    how = protocol, method.handler, method.how
+    binary = Method(*how, method.quick, method.replies, limits, takes_thread=method.takes_thread)
+    json = _JsonMethod(*how, None, replies, limits, takes_thread=method.takes_thread)
+    if method.takes_thread or method.is_oneway:
+        pass
+    elif method.how is How.INLINE:
+        json.quick = json.call
+    else:
+        binary.quick = beginning(binary, limits, is_intercepted=is_intercepted)
+        json.quick = functools.partial(begun, json)
+    return Served(binary, json, forms, protocol)
+
+
+def beginning(method: Method, limits: Limits, *, is_intercepted: bool = False) -> Quick:
+    """Gives what begins a coroutine function, from the arguments' block, where the task that asks goes on with it."""
+
+    def whole(block: Data) -> typing.Any:
+        args = method.arguments(block)
+        return args if isinstance(args, bytes) else begun(method, args)
+
+    replies = AsyncReplies(method.protocol, limits, is_intercepted=is_intercepted)
+    codec = method.protocol.codec()
+    return codec.answer(method.handler, limits, whole, replies.failed, replies.returned, resumed)

@@ -29,19 +29,18 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.http.exchange import Engine
     from rpcgen.runtime.http.messages import Receive, Request
     from rpcgen.runtime.http.methods import Methods, Served
+    from rpcgen.runtime.wire.codec import Data
     from rpcgen.runtime.wire.limits import Limits
 
     Page: typing.TypeAlias = collections.abc.Callable[[Request], Response]
     # Functions that give one of these save a coroutine around another.
     Responding: typing.TypeAlias = collections.abc.Coroutine[typing.Any, typing.Any, Response]
-    Reading: typing.TypeAlias = collections.abc.Coroutine[typing.Any, typing.Any, bytes]
     Shape: typing.TypeAlias = collections.abc.Callable[[bytes], Response]
 
-BINARY = ("binary", "application/octet-stream")
+BINARY = (b"binary", b"application/octet-stream")
 """Content-Types of plain messages; the second one for what lets no type through that has no slash."""
 
-_JSON = JSON.decode()
-_KINDS = {kind.encode(): kind for kind in (_JSON, *BINARY)}
+_KINDS = (JSON, *BINARY)
 """Content-Types as nearly everybody writes them."""
 _NO_STORE = (b"cache-control", b"no-store")
 
@@ -54,40 +53,41 @@ class Routes:
         limits: Of requests and of metadata.
         authenticate: Given a token; None: everybody may call.
         cors: Who may call from browsers.
+        engine: Runs them.
     """
 
     def __init__(
-        self, methods: Methods, limits: Limits, authenticate: Authenticate | None, cors: Cors
+        self, methods: Methods, limits: Limits, authenticate: Authenticate | None, cors: Cors, engine: Engine
     ) -> None:
         self._methods = methods
+        self._engine = engine
         self._limits = limits
         self._authenticate = authenticate
         self._cors = cors
-        self._reader = CallReader(limits)
-        """Of bodies; nothing is in it between two."""
         self.pages: dict[str, Page] = {"/healthz": self._health}
         """What GET answers that is no call, by path."""
 
-    async def respond(self, request: Request, receive: Receive, engine: Engine) -> Response:
-        """Gives the response to a request.
+    def respond(self, request: Request, receive: Receive) -> Response | Responding:
+        """Gives the response to a request, or what is to be awaited for it.
 
         Raises:
             Refusal: It is not one that is answered.
             Gone: The client has left.
         """
-        path = request.path
-        if request.method == "POST" and self._is_called(path):
-            self._cors.check(request)
-            return await self._post(request, receive, engine)
-        if request.method in ("GET", "HEAD"):
+        path, method = request.path, request.method
+        if method == "POST" and (path not in self.pages or self._is_called(path)):
+            if b"sec-fetch-site" in request.headers:
+                self._cors.check(request)
+            return self._post(request, receive)
+        if method in ("GET", "HEAD"):
             page = self.pages.get(path)
             if page is not None:
                 return page(request)
             self._cors.check(request)
-            return await self._get(request, receive, engine)
-        if request.method == "OPTIONS" and b"access-control-request-method" in request.headers:
+            return self._get(request, receive)
+        if method == "OPTIONS" and b"access-control-request-method" in request.headers:
             return self._cors.preflight(request)
-        raise Refusal(405, f"{request.method} is not answered here", (b"allow", self._allowed(path)))
+        raise Refusal(405, f"{method} is not answered here", (b"allow", self._allowed(path)))
 
     def _is_called(self, path: str) -> bool:
         # A method may have a page's name.
@@ -104,7 +104,7 @@ class Routes:
         status = 200 if is_serving else 503
         return Response(status, text({"status": "ok" if is_serving else "closing"}), headers=[_NO_STORE])
 
-    async def _get(self, request: Request, receive: Receive, engine: Engine) -> Response:
+    async def _get(self, request: Request, receive: Receive) -> Response:
         if request.path == "/":
             raise Refusal(405, "GET is not answered here", (b"allow", b"POST"))
         context = self._context(request)
@@ -119,18 +119,18 @@ class Routes:
             args = served.arguments_of_query(request.query)
         except DecodeError as error:
             raise Refusal(400, str(error)) from None
-        response = await self._call(served, args, context, receive, engine, _in_path)
+        response = await self._call(served, args, context, receive, _in_path)
         response.headers.append(_NO_STORE)
         return response
 
-    def _post(self, request: Request, receive: Receive, engine: Engine) -> Responding:
-        kind = _KINDS.get(request.headers.get(b"content-type", b""))
-        if kind is None:
-            kind = request.text(b"content-type").partition(";")[0].strip().lower()
+    def _post(self, request: Request, receive: Receive) -> Responding:
+        kind = request.headers.get(b"content-type", b"")
+        if kind not in _KINDS:
+            kind = kind.partition(b";")[0].strip().lower()
         if request.path == "/" and kind in BINARY:
-            return self._binary(request, receive, engine, kind)
-        if kind != _JSON:
-            came = f"not {kind[:80]!r}" if kind else "and there is none"
+            return self._binary(request, receive, kind)
+        if kind != JSON:
+            came = f"not {kind[:80].decode('latin-1')!r}" if kind else "and there is none"
             meant = "application/json, or binary" if request.path == "/" else "application/json"
             raise Refusal(
                 415,
@@ -138,24 +138,28 @@ class Routes:
                 (b"accept-post", meant.replace(" or", "").encode()),
             )
         if request.path == "/":
-            return self._message(request, receive, engine)
-        return self._at_path(request, receive, engine)
+            return self._message(request, receive)
+        return self._at_path(request, receive)
 
-    async def _at_path(self, request: Request, receive: Receive, engine: Engine) -> Response:
+    async def _at_path(self, request: Request, receive: Receive) -> Response:
         """Answers a call whose method the path says."""
         context = self._context(request)
         served = self._served(request.path)
-        data = await self._body(request, receive, engine)
+        data = bodies.begun(request, receive, self._limits, self._engine)
+        if not isinstance(data, bytes):
+            data = await data
         try:
             args = served.forms.read_arguments(self._parse(data, served.protocol.name))
         except DecodeError as error:
             raise Refusal(400, str(error)) from None
-        return await self._call(served, args, context, receive, engine, _in_path)
+        return await self._call(served, args, context, receive, _in_path)
 
-    async def _message(self, request: Request, receive: Receive, engine: Engine) -> Response:
+    async def _message(self, request: Request, receive: Receive) -> Response:
         """Answers a call message in JSON."""
         context = self._context(request)
-        data = await self._body(request, receive, engine)
+        data = bodies.begun(request, receive, self._limits, self._engine)
+        if not isinstance(data, bytes):
+            data = await data
         try:
             message = parse(data, self._limits)
             if message.__class__ is not dict or message.get("name").__class__ is not str:
@@ -172,32 +176,42 @@ class Routes:
             args = served.forms.read_arguments(message.get("params", {}))
         except DecodeError as error:
             return _in_message(encode_fault(FaultCode.BAD_REQUEST, str(error)))
-        return await self._call(served, args, context, receive, engine, _in_message)
+        return await self._call(served, args, context, receive, _in_message)
 
-    async def _binary(self, request: Request, receive: Receive, engine: Engine, kind: str) -> Response:
+    async def _binary(self, request: Request, receive: Receive, kind: bytes) -> Response:
         context = self._context(request)
-        data = await self._body(request, receive, engine)
-        reply, method = b"", None
-        reader = self._reader
+        data = bodies.begun(request, receive, self._limits, self._engine)
+        if not isinstance(data, bytes):
+            data = await data
+        call = self._methods.usual(data) or self._unusual(data)
+        if isinstance(call, bytes):
+            return Response(200, call, kind)
+        method, block = call
+        reply = self._engine.quick(method, block, context)
+        if not isinstance(reply, bytes):
+            reply = await self._engine.rest(method, reply, block, context, receive)
+        if context.reply:
+            return self._with_metadata(reply, method, context, lambda reply: Response(200, reply, kind))
+        return Response(200, reply, kind)
+
+    def _unusual(self, data: bytes) -> tuple[Method, Data] | bytes:
+        """Gives what a plain call message says: the method and the block of its arguments; or the reply to it."""
+        reader = CallReader(self._limits)
         try:
-            call = reader.take(data)
+            reader.feed(data)
+            call = reader.next_call()
             if call is None or reader.pending:
                 raise ProtocolError(
                     f"a body of {len(data)} bytes is not one whole call: more follows it"
                     if call
                     else f"a body of {len(data)} bytes is not one whole call: it ends too early"
                 )
-            served = self._methods.get(call[0])
-            if served is None:
-                reply = self._methods.dispatcher.unknown(call[0])
-            else:
-                method = served.binary
-                args = method.arguments(call[1])
-                reply = args if isinstance(args, bytes) else await engine.run(method, args, context, receive)
         except ProtocolError as error:
-            self._reader = CallReader(self._limits)  # something is left in the other
-            reply = encode_fault(FaultCode.BAD_REQUEST, error.problem)
-        return self._with_metadata(reply, method, context, lambda reply: Response(200, reply, kind.encode()))
+            return encode_fault(FaultCode.BAD_REQUEST, error.problem)
+        served = self._methods.get(call[0])
+        if served is None:
+            return self._methods.dispatcher.unknown(call[0])
+        return served.binary, call[1]
 
     async def _call(
         self,
@@ -205,17 +219,17 @@ class Routes:
         args: tuple[typing.Any, ...],
         context: Context,
         receive: Receive,
-        engine: Engine,
         shape: Shape,
     ) -> Response:
-        reply = await engine.run(served.json, args, context, receive)
-        return self._with_metadata(reply, served.json, context, shape)
+        method = served.json
+        reply = self._engine.quick(method, args, context)
+        if not isinstance(reply, bytes):
+            reply = await self._engine.rest(method, reply, args, context, receive)
+        return self._with_metadata(reply, method, context, shape) if context.reply else shape(reply)
 
-    def _with_metadata(self, reply: bytes, method: Method | None, context: Context, shape: Shape) -> Response:
-        if not context.reply or method is None:
-            return shape(reply)
+    def _with_metadata(self, reply: bytes, method: Method, context: Context, shape: Shape) -> Response:
         try:
-            headers = metadata_headers(context.reply, self._limits.metadata)
+            headers = metadata_headers(context.reply or {}, self._limits.metadata)
         except EncodeError as error:
             return shape(method.replies.failed(error))
         response = shape(reply)
@@ -237,18 +251,6 @@ class Routes:
             found = fault(self._methods.dispatcher.unknown(name[:255])[5:].decode())
             raise Refusal(404, found.message)
         return served
-
-    def _body(self, request: Request, receive: Receive, engine: Engine) -> Reading:
-        coding = bodies.coding_of(request)
-        if not coding:
-            return bodies.read(request, receive, self._limits, engine.readings)
-        return self._expanded(coding, request, receive, engine)
-
-    async def _expanded(self, coding: str, request: Request, receive: Receive, engine: Engine) -> bytes:
-        data = await bodies.read(request, receive, self._limits, engine.readings)
-        if len(data) > bodies.LONG // 16:
-            return typing.cast(bytes, await engine.in_thread(bodies.expand, coding, data, self._limits))
-        return bodies.expand(coding, data, self._limits)
 
     def _parse(self, data: bytes, name: str) -> typing.Any:
         try:

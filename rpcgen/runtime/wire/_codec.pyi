@@ -5,6 +5,10 @@ from rpcgen.runtime.errors import RemoteException
 from rpcgen.runtime.wire.codec import Data
 from rpcgen.runtime.wire.limits import Limits
 
+Rest: typing.TypeAlias = collections.abc.Callable[
+    [collections.abc.Coroutine[object, object, object], object], collections.abc.Awaitable[object]
+]
+
 class Shape:
     def __new__(
         cls,
@@ -51,8 +55,9 @@ class Method:
         whole: collections.abc.Callable[[Data], bytes],
         failed: collections.abc.Callable[[BaseException], bytes],
         returned: collections.abc.Callable[[object], bytes],
+        rest: Rest | None,
         /,
-    ) -> collections.abc.Callable[[Data], bytes] | None: ...
+    ) -> collections.abc.Callable[[Data], typing.Any] | None: ...
 
 class ReplyScan:
     @property

@@ -113,6 +113,7 @@ class MethodCodec(ReferenceCodec):
         whole: Answer,
         failed: collections.abc.Callable[[BaseException], bytes],
         returned: collections.abc.Callable[[object], bytes],
+        rest: _codec.Rest | None = None,
     ) -> Answer:
         """Gives what turns the arguments of a call into its reply.
 
@@ -122,9 +123,11 @@ class MethodCodec(ReferenceCodec):
             whole: Does all of it; what the C codec does not expect in arguments is left to it.
             failed: Gives the reply to an exception that is not plainly a declared one.
             returned: Gives the reply to a value that may not fit.
+            rest: The handler is a coroutine function, and is begun: given the coroutine and what it waits for,
+                this gives what is to be awaited for the result, which then is what comes instead of a reply.
         """
         made = self._made() if native else None
-        return (made and made.answer(handler, limits, whole, failed, returned)) or whole
+        return (made and made.answer(handler, limits, whole, failed, returned, rest)) or whole
 
     def source(self) -> str:
         """Gives the Python source that this method's messages are compiled to, for reading."""

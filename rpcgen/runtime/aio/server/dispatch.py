@@ -19,7 +19,7 @@ from rpcgen.runtime.wire.plain import encode_fault
 if typing.TYPE_CHECKING:
     import collections.abc
 
-    from rpcgen.runtime.dispatch import Answer, Protocol
+    from rpcgen.runtime.dispatch import Protocol
     from rpcgen.runtime.handlers import Handler
     from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.stubs import ServerStub
@@ -86,7 +86,7 @@ class Method:
         protocol: Protocol,
         handler: Handler,
         how: How,
-        quick: Answer | None,
+        quick: Quick | None,
         replies: Replies,
         limits: Limits,
         *,
@@ -96,7 +96,7 @@ class Method:
         self.name = protocol.name
         self.handler = handler
         self.how = how
-        self.quick: Quick | None = quick
+        self.quick = quick
         self.is_oneway = protocol.oneway
         self.replies = replies
         self.takes_thread = takes_thread

@@ -37,12 +37,14 @@ MUCH = 256 * 1024
 
 def called(context: Context, function: collections.abc.Callable[[_Given], _Result], given: _Given) -> _Result:
     """Calls a plain function with something, as a handler of the call that this is the context of."""
-    tokens = current_call.set(context), current_deadline.set(context.deadline)
+    token = current_call.set(context)
+    end = None if current_deadline.get() is context.deadline else current_deadline.set(context.deadline)
     try:
         return function(given)
     finally:
-        current_call.reset(tokens[0])
-        current_deadline.reset(tokens[1])
+        current_call.reset(token)
+        if end is not None:
+            current_deadline.reset(end)
 
 
 def begun(method: Method, args: collections.abc.Sequence[object]) -> Reply:
@@ -58,13 +60,14 @@ def begun(method: Method, args: collections.abc.Sequence[object]) -> Reply:
         return method.replies.returned(end.value)
     except BaseException as error:
         return method.replies.failed(error)
-    return _rest(coroutine, waits_for)
+    return resumed(coroutine, waits_for)
 
 
 @types.coroutine
-def _rest(
-    coroutine: collections.abc.Coroutine[object, object, object], waits_for: object
-) -> collections.abc.Generator[object, object, object]:
+def resumed(
+    coroutine: collections.abc.Coroutine[object, object, _Result], waits_for: object
+) -> collections.abc.Generator[object, object, _Result]:
+    """Goes on with a coroutine that was begun, in the task that has begun it, which awaits nothing else before."""
     try:
         while True:
             try:
@@ -77,7 +80,7 @@ def _rest(
             else:
                 waits_for = coroutine.send(got)
     except StopIteration as end:
-        return end.value
+        return typing.cast("_Result", end.value)
 
 
 class Answering(typing.Protocol):

@@ -15,6 +15,7 @@ typedef struct {
     PyObject *whole;      /* answers a call that this cannot, from its arguments on */
     PyObject *failed;     /* gives the reply to an exception of the handler */
     PyObject *returned;   /* gives the reply to a value */
+    PyObject *rest;       /* given a coroutine that waits, and for what, gives what goes on; None: none is begun */
 } Answer;
 
 /* Takes the exception that is being raised. */
@@ -106,6 +107,17 @@ static PyObject *answer_call(PyObject *self, PyObject *const *args, size_t flags
         PyMem_Free(values);
     if (read < 0)
         return asked(answer->whole, args[0]);
+    if (value != NULL && answer->rest != Py_None && PyCoro_CheckExact(value)) {
+        PyObject *coroutine = value;
+        PySendResult sent = PyIter_Send(coroutine, Py_None, &value);
+        if (sent == PYGEN_NEXT) {
+            reply = PyObject_CallFunctionObjArgs(answer->rest, coroutine, value, NULL);
+            Py_DECREF(value);
+            Py_DECREF(coroutine);
+            return reply;
+        }
+        Py_DECREF(coroutine);
+    }
     if (value == NULL)
         return reply_to_exception(answer);
     reply = reply_to_value(answer, value);
@@ -113,12 +125,12 @@ static PyObject *answer_call(PyObject *self, PyObject *const *args, size_t flags
     return reply;
 }
 
-/* answer(handler, limits, whole, failed, returned) of a Method; None where the limits are strange. */
+/* answer(handler, limits, whole, failed, returned, rest) of a Method; None where the limits are strange. */
 PyObject *answer_new(Method *method, PyObject *const *args, Py_ssize_t count)
 {
     Bounds bounds;
-    if (count != 5)
-        return PyErr_Format(PyExc_TypeError, "answer() takes a handler, limits and three functions");
+    if (count != 6)
+        return PyErr_Format(PyExc_TypeError, "answer() takes a handler, limits and four functions");
     if (parse_limits(args[1], &bounds) < 0)
         Py_RETURN_NONE;
     Answer *answer = (Answer *)method->answer->tp_alloc(method->answer, 0);
@@ -131,6 +143,7 @@ PyObject *answer_new(Method *method, PyObject *const *args, Py_ssize_t count)
     answer->whole = Py_NewRef(args[2]);
     answer->failed = Py_NewRef(args[3]);
     answer->returned = Py_NewRef(args[4]);
+    answer->rest = Py_NewRef(args[5]);
     return (PyObject *)answer;
 }
 
@@ -142,6 +155,7 @@ static int answer_traverse(Answer *answer, visitproc visit, void *arg)
     Py_VISIT(answer->whole);
     Py_VISIT(answer->failed);
     Py_VISIT(answer->returned);
+    Py_VISIT(answer->rest);
     return 0;
 }
 
@@ -154,6 +168,7 @@ static void answer_dealloc(Answer *answer)
     Py_XDECREF(answer->whole);
     Py_XDECREF(answer->failed);
     Py_XDECREF(answer->returned);
+    Py_XDECREF(answer->rest);
     type->tp_free(answer);
     Py_DECREF(type);
 }
