@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import pathlib
 import socket
@@ -14,8 +13,7 @@ import pytest
 import rpcgen as package
 from rpcgen import runtime as rpc
 from rpcgen.cli.sides import files
-from tests.cli.command import Ended
-from tests.cli.registry_command import run as run_here
+from tests.cli.conftest import Run
 from tests.support.waiting import until
 
 OLD = "list<string> find(1: string query, 2: int limit = 20)\n"
@@ -28,16 +26,6 @@ def sides(tmp_path: pathlib.Path) -> pathlib.Path:
         (tmp_path / side).mkdir()
         (tmp_path / side / "stock.idl").write_text(text)
     return tmp_path
-
-
-Run: typing.TypeAlias = typing.Callable[..., Ended]
-
-
-@pytest.fixture
-def run(sides: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command in this process, where the sides are."""
-    monkeypatch.chdir(sides)
-    return functools.partial(run_here, capsys)
 
 
 @contextlib.contextmanager

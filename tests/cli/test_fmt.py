@@ -9,75 +9,76 @@ import subprocess
 
 import pytest
 
-from tests.cli.command import COMMAND, FAULTY, ONE_LINE, environment, rpcgen, write
+from tests.cli.command import COMMAND, FAULTY, ONE_LINE, environment, write
+from tests.cli.conftest import Run
 
 FORM = "float divide(1: int num1, 2: int num2 = 1) => InvalidOperation\n"
 
 
-def test_files_are_rewritten_and_only_those_that_differ(tmp_path: pathlib.Path) -> None:
+def test_files_are_rewritten_and_only_those_that_differ(tmp_path: pathlib.Path, run: Run) -> None:
     write(tmp_path, {"a.idl": ONE_LINE, "b.idl": FORM, "deep/c.idl": f"// why\n{ONE_LINE}"})
     before = (tmp_path / "b.idl").stat()
-    ended = rpcgen("fmt", "a.idl", "b.idl", "deep", cwd=tmp_path)
+    ended = run("fmt", "a.idl", "b.idl", "deep")
     assert (ended.status, ended.out, ended.log) == (0, "", "formatted a.idl\nformatted deep/c.idl\n")
     assert (tmp_path / "a.idl").read_text() == FORM
     assert (tmp_path / "deep/c.idl").read_text() == f"// why\n{FORM}"
     after = (tmp_path / "b.idl").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    ended = rpcgen("fmt", "a.idl", "b.idl", cwd=tmp_path)
+    ended = run("fmt", "a.idl", "b.idl")
     assert (ended.status, ended.log) == (0, "nothing changed: 2 files are in the form\n")
 
 
-def test_check_and_diff_write_nothing(tmp_path: pathlib.Path) -> None:
+def test_check_and_diff_write_nothing(tmp_path: pathlib.Path, run: Run) -> None:
     write(tmp_path, {"a.idl": ONE_LINE, "b.idl": FORM})
-    ended = rpcgen("fmt", "--check", "a.idl", "b.idl", cwd=tmp_path)
+    ended = run("fmt", "--check", "a.idl", "b.idl")
     assert (ended.status, ended.log) == (1, "")
     assert ended.out == (
         "a.idl: error[E508]: the file is not in its canonical form\n  = help: rpcgen fmt a.idl\n"
     )
-    ended = rpcgen("fmt", "--diff", "a.idl", "b.idl", cwd=tmp_path)
+    ended = run("fmt", "--diff", "a.idl", "b.idl")
     assert (ended.status, ended.out) == (0, f"--- a.idl\n+++ a.idl\n@@ -1 +1 @@\n-{ONE_LINE}+{FORM}")
-    assert rpcgen("fmt", "--diff", "--check", "a.idl", cwd=tmp_path).status == 1
-    assert rpcgen("fmt", "--diff", "--check", "b.idl", cwd=tmp_path).status == 0
+    assert run("fmt", "--diff", "--check", "a.idl").status == 1
+    assert run("fmt", "--diff", "--check", "b.idl").status == 0
     assert (tmp_path / "a.idl").read_text() == ONE_LINE
-    found = json.loads(rpcgen("fmt", "--check", "--error-format", "json", "a.idl", cwd=tmp_path).out)
+    found = json.loads(run("fmt", "--check", "--error-format", "json", "a.idl").out)
     assert (found["code"], found["file"]) == ("E508", "a.idl")
 
 
-def test_a_broken_file_is_reported_and_left_alone(tmp_path: pathlib.Path) -> None:
+def test_a_broken_file_is_reported_and_left_alone(tmp_path: pathlib.Path, run: Run) -> None:
     write(tmp_path, {"a.idl": ONE_LINE, "b.idl": "int f(\n", "c.idl": FAULTY})
-    ended = rpcgen("fmt", "b.idl", "a.idl", "gone.idl", cwd=tmp_path)
+    ended = run("fmt", "b.idl", "a.idl", "gone.idl")
     assert (ended.status, ended.log) == (1, "formatted a.idl\n")
     assert "b.idl:2:1: error[E023]" in ended.out
     assert "gone.idl: error[E001]" in ended.out
     assert (tmp_path / "b.idl").read_text() == "int f(\n"
     # What is only wrong in meaning has a form, too.
-    assert rpcgen("fmt", "c.idl", cwd=tmp_path).status == 0
+    assert run("fmt", "c.idl").status == 0
 
 
-def test_other_line_ends_are_not_the_form(tmp_path: pathlib.Path) -> None:
+def test_other_line_ends_are_not_the_form(tmp_path: pathlib.Path, run: Run) -> None:
     (tmp_path / "a.idl").write_bytes(FORM.replace("\n", "\r\n").encode())
-    assert rpcgen("fmt", "--check", "a.idl", cwd=tmp_path).status == 1
-    assert rpcgen("fmt", "a.idl", cwd=tmp_path).status == 0
+    assert run("fmt", "--check", "a.idl").status == 1
+    assert run("fmt", "a.idl").status == 0
     assert (tmp_path / "a.idl").read_bytes() == FORM.encode()
 
 
-def test_permissions_and_links_stay(tmp_path: pathlib.Path) -> None:
+def test_permissions_and_links_stay(tmp_path: pathlib.Path, run: Run) -> None:
     write(tmp_path, {"real.idl": ONE_LINE, "kept.idl": ONE_LINE})
     (tmp_path / "real.idl").chmod(0o640)
     (tmp_path / "link.idl").symlink_to("real.idl")
-    assert rpcgen("fmt", "link.idl", cwd=tmp_path).status == 0
+    assert run("fmt", "link.idl").status == 0
     assert (tmp_path / "link.idl").is_symlink()
     assert (tmp_path / "real.idl").read_text() == FORM
     assert (tmp_path / "real.idl").stat().st_mode & 0o777 == 0o640
     if os.geteuid():
         (tmp_path / "kept.idl").chmod(0o440)
-        ended = rpcgen("fmt", "kept.idl", cwd=tmp_path)
+        ended = run("fmt", "kept.idl")
         assert (ended.status, ended.log) == (2, "rpcgen fmt: cannot write kept.idl: it is read-only\n")
 
 
-def test_files_of_the_configuration(tmp_path: pathlib.Path) -> None:
+def test_files_of_the_configuration(tmp_path: pathlib.Path, run: Run) -> None:
     write(tmp_path, {"pyproject.toml": '[tool.rpcgen]\nfiles = ["idl/*.idl"]\n', "idl/a.idl": ONE_LINE})
-    ended = rpcgen("fmt", cwd=tmp_path)
+    ended = run("fmt")
     assert (ended.status, ended.log) == (0, f"formatted {os.path.join('idl', 'a.idl')}\n")
 
 
@@ -124,6 +125,6 @@ def test_standard_input(tmp_path: pathlib.Path) -> None:
         ([], "rpcgen fmt: no FILE is named\n"),
     ],
 )
-def test_wrong_usage(tmp_path: pathlib.Path, words: list[str], log: str) -> None:
-    ended = rpcgen("fmt", *words, cwd=tmp_path)
+def test_wrong_usage(tmp_path: pathlib.Path, run: Run, words: list[str], log: str) -> None:
+    ended = run("fmt", *words)
     assert (ended.status, ended.out, ended.log[: len(log)]) == (2, "", log)
