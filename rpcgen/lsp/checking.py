@@ -38,7 +38,8 @@ class Checking:
         self._workspace = workspace
         self._run = run
         self._publish = publish
-        self._due: dict[str, None] = {}  # real paths
+        self._waiting: dict[str, None] = {}  # real paths: for the timer
+        self._due: dict[str, None] = {}  # for the task
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._reads: dict[str, frozenset[str]] = {}
@@ -63,18 +64,21 @@ class Checking:
 
     def close(self) -> None:
         """Looks at nothing any more."""
+        self._waiting.clear()
         self._due.clear()
         for running in (self._timer, self._task):
             if running is not None:
                 running.cancel()
 
     def _soon(self, reals: typing.Iterable[str]) -> None:
-        self._due.update(dict.fromkeys(reals))
+        self._waiting.update(dict.fromkeys(reals))
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(DELAY, self._start)
 
     def _start(self) -> None:
+        self._due.update(self._waiting)
+        self._waiting.clear()
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._work())
 
@@ -93,7 +97,7 @@ class Checking:
             return
         texts = self._documents.texts()
         checked: Checked = await self._run(lambda: findings.check(self._workspace, document.path, texts))
-        if self._is_late(real, texts):
+        if self._is_late(real, texts, checked):
             return
         self._reads[real] = checked.read
         if not checked.judgeable:
@@ -103,12 +107,16 @@ class Checking:
         if any(one.severity == "error" for found in self._told.get(real, {}).values() for one in found):
             self._tell(real, checked.findings)
         judged: ByFile = await self._run(lambda: findings.judge(self._workspace, checked, texts))
-        if not self._is_late(real, texts):
+        if not self._is_late(real, texts, checked):
             self._tell(real, judged)
 
-    def _is_late(self, real: str, texts: Texts) -> bool:
-        """Tells whether a text has changed, or one that it includes; then it is due already."""
-        return real in self._due or self._documents.texts().get(real) is not texts.get(real)
+    def _is_late(self, real: str, texts: Texts, checked: Checked) -> bool:
+        """Tells whether a text has changed, or one that it includes; then it is looked at again."""
+        now = self._documents.texts()
+        late = any(now.get(one) is not texts.get(one) for one in {real, *checked.read})
+        if late and real in now and real not in self._waiting and real not in self._due:
+            self._soon([real])
+        return late
 
     def _tell(self, real: str, found: ByFile) -> None:
         self._told[real] = found

@@ -156,7 +156,7 @@ class _Choice:
         for alias, other in self._scope.includes.items():
             if other is not None and any(isinstance(node, kinds) for node in other.declared.values()):
                 symbol = mentions.Symbol(self._reals[id(other.file)])
-                yield Proposal(alias, "include", f"names of {other.file.path}", symbol)
+                yield Proposal(alias, "include", f"names of {os.path.basename(other.file.path)}", symbol)
 
     def _types(self) -> typing.Iterator[Proposal]:
         result = self._cursor.direct and self._cursor.frame.unit in ("file", "methods")
@@ -240,7 +240,7 @@ class _Choice:
             if other is not None and any(
                 isinstance(node, (syntax.Const, syntax.Enum)) for node in other.declared.values()
             ):
-                yield Proposal(alias, "include", f"names of {other.file.path}")
+                yield Proposal(alias, "include", f"names of {os.path.basename(other.file.path)}")
         if kind is None:
             yield from self._names((syntax.Enum,), "type", self._scope)
 

@@ -42,7 +42,8 @@ def describe(found: Analysis, symbol: mentions.Symbol) -> str:
     if symbol.file == "@":
         (name,) = symbol.way
         meaning = words.ANNOTATIONS.get(name)
-        return f"`@{name}`: {meaning}" if meaning else f"`@{name}`: an annotation of your own"
+        meaning = meaning or ("an annotation of your own" if "." in name else "")
+        return f"`@{name}`: {meaning}" if meaning else ""
     node = mentions.node_of(found, symbol)
     if node is None:
         return ""

@@ -204,10 +204,10 @@ class Server(LanguageServer):
 
     def candidates(self, path: str) -> list[str]:
         """Gives all files that could use what a file declares."""
-        folders = [path_of(uri) for uri in self.workspace.folders]
+        folders = [path_of(folder.uri) for folder in self.workspace.folders.values()]
         if not folders and self.workspace.root_path:
             folders = [self.workspace.root_path]
-        found = interface_files([*folders, os.path.dirname(path)])
+        found = interface_files(folders, os.path.dirname(path))
         return [*found, *(document.path for document in self._documents)]
 
     @property
@@ -237,7 +237,7 @@ def _register(server: Server) -> None:
 
     @feature(types.TEXT_DOCUMENT_DID_SAVE)
     def saved(params: types.DidSaveTextDocumentParams) -> None:
-        server.refresh()
+        server.refresh(settings=True)
 
     @feature(types.WORKSPACE_DID_CHANGE_WATCHED_FILES)
     def watched(params: types.DidChangeWatchedFilesParams) -> None:

@@ -8,6 +8,7 @@ tree has: so most answers cost no more than reading.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import typing
 
@@ -24,7 +25,7 @@ KEPT: typing.Final = 1_000
 
 SKIPPED: typing.Final = frozenset({"node_modules", "__pycache__", "build", "dist", "venv", "target"})
 MOST: typing.Final = 10_000
-"""So many interface files are looked through for uses of a name."""
+"""In so many folders uses of a name are looked for."""
 
 Texts: typing.TypeAlias = "typing.Mapping[str, str]"
 """The open texts, by real path."""
@@ -169,16 +170,22 @@ def _keep(place: dict[str, _Kept], key: str, value: _Kept) -> None:
         del place[next(iter(place))]
 
 
-def interface_files(folders: typing.Iterable[str]) -> list[str]:
-    """Finds the interface files in some folders and below, but not in hidden ones; no more than ``MOST``."""
-    found: dict[str, str] = {}
+def interface_files(folders: typing.Iterable[str], beside: str) -> list[str]:
+    """Finds the interface files in some folders and below, but not in hidden ones, and in one folder alone.
+
+    No more than ``MOST`` folders are looked through: one of them may be somebody's home.
+    """
+    places = [(place, names) for place, _, names in itertools.islice(os.walk(beside), 1)]
     for folder in folders:
         for place, inner, names in os.walk(folder):
             inner[:] = sorted(name for name in inner if name not in SKIPPED and not name.startswith("."))
-            for name in sorted(names):
-                if name.endswith(".idl"):
-                    path = os.path.join(place, name)
-                    found.setdefault(os.path.realpath(path), path)
-            if len(found) >= MOST:
-                return list(found.values())[:MOST]
+            places.append((place, names))
+            if len(places) >= MOST:
+                break
+    found: dict[str, str] = {}
+    for place, names in places[:MOST]:
+        for name in sorted(names):
+            if name.endswith(".idl"):
+                path = os.path.join(place, name)
+                found.setdefault(os.path.realpath(path), path)
     return list(found.values())

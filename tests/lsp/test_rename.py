@@ -121,7 +121,7 @@ def test_files_on_disk_change_too(tmp_path: pathlib.Path) -> None:
     (tmp_path / ".hidden" / "user.idl").write_text('include "../common.idl"\nvoid f(1: common.Money a)\n')
     ours = Files(tmp_path, common=COMMON)
     found, offset = ours.at("common", "struct ")
-    paths = interface_files([str(tmp_path)])
+    paths = interface_files([str(tmp_path)], str(tmp_path / "deep"))
     places = rename.rename(ours.workspace, found, offset, "Amount", ours.texts, paths)
     assert sorted(os.path.relpath(path, tmp_path) for path in places) == ["common.idl", "deep/user.idl"]
 
