@@ -54,13 +54,19 @@ def test_an_interface_has_the_methods_asked_for(shape: Shape) -> None:
     assert sum("  rpc " in line for line in grpc_interface(shape, 20).splitlines()) == 20
 
 
+ON_ZOOKEEPER = ("zookeeper", "tasks")
+
+
 @pytest.mark.parametrize(
     "name",
     [
-        *("compiler", "importing", "cold_start", "codec", "codec_python", "session", "calls", "distributed"),
-        *("concurrent", "threads", "bulk", "thousand", "servers", "http", "cost", "registry"),
-        pytest.param("zookeeper", marks=pytest.mark.xdist_group("zookeeper")),
-        pytest.param("tasks", marks=pytest.mark.xdist_group("zookeeper")),
+        # What one has compiled and set up is there for the others of its process.
+        pytest.param(
+            name,
+            marks=pytest.mark.xdist_group("zookeeper" if name in ON_ZOOKEEPER else "benchmarks"),
+        )
+        for name in frame.NAMES
+        if name != "slow_senders"  # whose servers tests/hardening has
     ],
 )
 def test_each_benchmark_runs(name: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

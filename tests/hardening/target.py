@@ -111,13 +111,15 @@ class Tasks(Handlers):
 
 
 KINDS = ("ThreadServer", "ProcessServer", "AsyncServer")
+WORKERS = "ProcessServer of asyncio"
+"""One more kind, whose parts are two of the others: what it gets wrong is no matter of amounts."""
 
 
 class Target(Process):
     """A server of one kind, and what it says.
 
     Args:
-        kind: Of ``KINDS``, or ``AsyncServer of tasks``.
+        kind: Of ``KINDS``, ``WORKERS``, or ``AsyncServer of tasks``.
         limits: Other than the usual ones.
         codec: ``"c"`` or ``"python"``; None: as this process.
         **options: Of the server; as JSON can say them.
@@ -243,7 +245,8 @@ def main(kind: str, limits: str, options: str) -> None:
     if kind == "ThreadServer":
         server = rpc.ThreadServer("127.0.0.1", 0, stub, **chosen)
     else:
-        server = rpc.ProcessServer("127.0.0.1", 0, stub, **{"processes": 2} | chosen)
+        workers = "asyncio" if kind == WORKERS else "threads"
+        server = rpc.ProcessServer("127.0.0.1", 0, stub, **{"processes": 2, "workers": workers} | chosen)
     print(server.bind().port, flush=True)
     server.serve()
 

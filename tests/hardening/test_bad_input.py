@@ -15,7 +15,7 @@ import pytest
 from tests.hardening import cases
 from tests.hardening.bystander import Bystander
 from tests.hardening.connections import client, fault_of, next_frame, skip_unless_framed
-from tests.hardening.target import KINDS, Target
+from tests.hardening.target import KINDS, WORKERS, Target
 from tests.support import raw
 from tests.support.framed import frame, text
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("bystander")
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(kind, marks=pytest.mark.xdist_group(f"bad {kind}")) for kind in KINDS],
+    params=[pytest.param(kind, marks=pytest.mark.xdist_group(f"bad {kind}")) for kind in (*KINDS, WORKERS)],
 )
 def target(request: pytest.FixtureRequest) -> typing.Iterator[Target]:
     with Target(request.param) as running:
