@@ -95,4 +95,6 @@ def test_what_package_json_names_is_there() -> None:
     assert (VSCODE / package["main"]).is_file()
     assert package["contributes"]["configuration"]["properties"]["rpcgen.command"]["default"] == ["rpcgen"]
     (language,) = package["contributes"]["languages"]
+    # Without this a workspace that is not trusted has no colours either.
+    assert package["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"] == ["rpcgen.command"]
     assert package["activationEvents"] == [f"onLanguage:{language['id']}"]
