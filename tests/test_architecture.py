@@ -226,6 +226,12 @@ def test_help_loads_no_library() -> None:
     assert loaded_after(code) & {"lark", "jinja2", "kazoo", "asyncio", "msgspec"} == set()
 
 
+def test_what_editors_ask_is_answered_without_their_protocol() -> None:
+    speaking = {f"rpcgen.lsp.{name}" for name in ("server", "protocol", "stdio", "checking")}
+    names = [name for name in MODULES if _within(name, "rpcgen.lsp") and name not in speaking]
+    assert loaded_after(f"import {', '.join(names)}") & {"pygls", "lsprotocol", "asyncio"} == set()
+
+
 @pytest.mark.parametrize("name", sorted(rpcgen.runtime.__dir__()))
 def test_every_public_name_resolves_and_is_documented(name: str) -> None:
     found = getattr(rpcgen.runtime, name)
