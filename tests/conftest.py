@@ -76,3 +76,10 @@ def _coverage() -> typing.Any:
     """What counts lines in this process; None: nothing does."""
     module = sys.modules.get("coverage")
     return None if module is None else module.Coverage.current()
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Names long bytes and texts by their length: what is made anew each time must have one name in all workers."""
+    if isinstance(val, (bytes, str)) and len(val) > 60:
+        return f"{argname} of {len(val)}"
+    return None
