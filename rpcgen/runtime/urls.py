@@ -21,7 +21,7 @@ _HTTP = ("http", "https")
 _OF_MANY = {"service", "balancer", "zone", "tries", "start_wait", "cache"}
 """Options of a channel to many servers alone."""
 
-_OF_CONNECTIONS = {"protocol", "multiplex", "keepalive", "contract"}
+_OF_CONNECTIONS = {"protocol", "multiplex", "keepalive"}
 """Options of channels that speak rpcgen's own messages over a connection alone."""
 
 

@@ -22,6 +22,7 @@ from rpcgen.runtime.sync.client import framed_line
 from rpcgen.runtime.wire.hello import FINGERPRINT, Hello, decode_hello, encode_hello
 from tests.support import peers
 from tests.support.framed import HELLO, frame
+from tests.support.http_clients import under_uvicorn
 
 OLD = """\
 struct Item { 1: string sku }
@@ -296,3 +297,54 @@ def test_plain_messages_are_not_compared(versions: tuple[types.ModuleType, types
     ):
         assert old.ClientStub(channel).divide(4) == 2.0
         assert handlers.calls == ["divide"]
+
+
+@contextlib.contextmanager
+def serving_http(module: types.ModuleType) -> typing.Iterator[tuple[Handlers, str]]:
+    handlers = Handlers(module)
+    with under_uvicorn(rpc.http.asgi(module.ServerStub(handlers), interceptors=[handlers.see])) as port:
+        yield handlers, f"http://127.0.0.1:{port}"
+
+
+def test_over_http_calls_are_compared_from_the_second_on(
+    versions: tuple[types.ModuleType, types.ModuleType],
+) -> None:
+    """Each response says which version the server has; it is asked once."""
+    old, new = versions
+    with serving_http(new) as (handlers, url), rpc.connect(url, timeout=TIME) as channel:
+        stub = old.ClientStub(channel)
+        assert stub.divide(4) == 2.0
+        for _ in range(2):
+            with pytest.raises(rpc.ContractMismatch) as caught:
+                stub.divide(4)
+        assert (caught.value.method, caught.value.argument, caught.value.peer) == ("divide", "num2", url)
+        assert (stub.left("a"), stub.find("b").sku) == (7, "b")
+        assert handlers.calls == ["divide", "rpc.describe", "left", "find"]
+        assert new.ClientStub(channel).divide(4) == 2.0
+        with rpc.connect(url, timeout=TIME, contract="off") as uncompared:
+            assert [old.ClientStub(uncompared).divide(4) for _ in range(2)] == [2.0, 2.0]
+        handlers.calls.clear()
+        with rpc.connect(url, timeout=TIME) as same:
+            assert [new.ClientStub(same).divide(4) for _ in range(2)] == [2.0, 2.0]
+        assert handlers.calls == ["divide", "divide"]
+
+
+def test_over_http_asyncio_channels_compare_as_well(
+    versions: tuple[types.ModuleType, types.ModuleType],
+) -> None:
+    """Many calls at once wait for one answer."""
+    old, new = versions
+
+    async def main(handlers: Handlers, url: str) -> None:
+        async with rpc.connect_async(url, timeout=TIME) as channel:
+            stub = old.AsyncClientStub(channel)
+            assert await stub.left("a") == 7
+            found = await asyncio.gather(
+                stub.divide(4), stub.left("a"), stub.divide(5), stub.left("b"), return_exceptions=True
+            )
+            assert [type(each) for each in found] == [rpc.ContractMismatch, int] * 2
+            assert handlers.calls == ["left", "rpc.describe", "left", "left"]
+            assert await new.AsyncClientStub(channel).divide(4) == 2.0
+
+    with serving_http(new) as (handlers, url):
+        asyncio.run(main(handlers, url))

@@ -14,17 +14,28 @@ import os
 import typing
 from time import monotonic
 
+from rpcgen.runtime.aio.client.versions import ask_once
 from rpcgen.runtime.closing import AsyncClosing
-from rpcgen.runtime.errors import CallError, ConnectionLost, DeadlineExceeded, Unavailable
+from rpcgen.runtime.contracts import SIGNATURES, Describe
+from rpcgen.runtime.errors import (
+    CallError,
+    ConnectionLost,
+    DeadlineExceeded,
+    ProtocolError,
+    RemoteFault,
+    Unavailable,
+)
 from rpcgen.runtime.http.answer import Answer
 from rpcgen.runtime.http.client import CLOSED, NO_TURN, HttpCaller, Turn, translated
 from rpcgen.runtime.options import end_of_call, receiving
+from rpcgen.runtime.sync.client.versions import refuse
 
 if typing.TYPE_CHECKING:
     import collections.abc
 
     import httpcore
 
+    from rpcgen.runtime.contracts import Contract
     from rpcgen.runtime.http.async_network import AsyncNetwork
     from rpcgen.runtime.http.client import Metadata, Protocol
 
@@ -38,8 +49,8 @@ class AsyncHttpChannel(HttpCaller, AsyncClosing):
 
     Args:
         url: ``http://host:port/prefix`` or ``https://…``: what the application is mounted at.
-        timeout, max_connections, limits, credentials, tls, interceptors, compress: As ``HttpCaller`` has them;
-            interceptors may be asynchronous.
+        timeout, max_connections, limits, credentials, tls, interceptors, compress, contract: As ``HttpCaller`` has
+            them; interceptors may be asynchronous.
 
     Raises:
         ValueError, ImportError, OSError: As there.
@@ -72,7 +83,7 @@ class AsyncHttpChannel(HttpCaller, AsyncClosing):
             What the method returned.
 
         Raises:
-            EncodeError, RemoteException, RemoteFault, Unavailable, ConnectionLost, DeadlineExceeded, Cancelled,
+            EncodeError, ContractMismatch, RemoteException, RemoteFault, Unavailable, ConnectionLost, DeadlineExceeded, Cancelled,
                 ProtocolError: As ``rpc.http.HttpChannel.call``.
         """
         if not self._interceptors:
@@ -95,6 +106,12 @@ class AsyncHttpChannel(HttpCaller, AsyncClosing):
         try:
             message = protocol.codec().encode_call(args, self._limits)
             end = end_of_call(protocol, timeout, self._timeout, monotonic())
+            if protocol not in self._met:
+                self._meet(protocol)
+            contract = self._contract
+            if contract is not None:
+                await ask_once(contract, lambda: self._ask(contract), end)
+                refuse(contract, protocol, self._target.url)
             return self._result(protocol, await self._reply(protocol, message, end, metadata))
         except CallError as error:
             raise self._told(error, protocol)  # noqa: B904 (it is that error, or has it as its cause)
@@ -125,7 +142,22 @@ class AsyncHttpChannel(HttpCaller, AsyncClosing):
             finally:
                 turn.end_it = None  # the connection may be another call's from now on
                 await response.aclose()
+        if answer.version != self._version:
+            self._hear(answer.version)
         return answer.reply()
+
+    async def _ask(self, contract: Contract) -> CallError | None:
+        codec = Describe.codec()
+        message = codec.encode_call((SIGNATURES,), self._limits)
+        try:
+            answer = codec.decode_reply(await self._reply(Describe, message, None, None), self._limits)
+        except (ProtocolError, RemoteFault):
+            answer = None
+        except CallError as error:
+            return error
+        # A server that refuses the form, or does not know it, is called as ever.
+        contract.hear(answer if isinstance(answer, str) else None)
+        return None
 
     def _pool(self) -> _Pool:
         """Gives the running loop's connections."""
@@ -155,6 +187,7 @@ class AsyncHttpChannel(HttpCaller, AsyncClosing):
     def _leave_to_parent(self) -> None:
         """In a forked child: closes this process's copies of what the parent goes on using."""
         self._process = os.getpid()
+        self._forget()
         inherited, self._pools = self._pools, {}
         for pool in inherited.values():
             pool.network.leave_to_parent()

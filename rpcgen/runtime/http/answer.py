@@ -18,7 +18,7 @@ from rpcgen.runtime.errors import (
     ProtocolError,
     RemoteFault,
 )
-from rpcgen.runtime.http.metadata import metadata_of
+from rpcgen.runtime.http.metadata import INTERFACE, metadata_of
 from rpcgen.runtime.options import current_received
 from rpcgen.runtime.wire.compression import checked_names, whole
 from rpcgen.runtime.wire.outcomes import MAYBE, told
@@ -85,6 +85,11 @@ class Answer:
         said = self._headers.get(b"content-length", b"")
         if self._is_reply and said.isdigit() and (len(said) > 18 or int(said) > limits.message):
             raise self._too_long(said.decode())
+
+    @property
+    def version(self) -> bytes:
+        """The fingerprint of the server's interface; empty: it is not said."""
+        return self._headers.get(INTERFACE, b"") if self._is_reply else b""
 
     def take(self, piece: bytes) -> bool:
         """Takes what has come of the body; says whether more is wanted.

@@ -12,12 +12,23 @@ import typing
 from time import monotonic
 
 from rpcgen.runtime.closing import Closing
-from rpcgen.runtime.errors import CallError, ConnectionLost, Unavailable
+from rpcgen.runtime.contracts import SIGNATURES, Describe
+from rpcgen.runtime.errors import (
+    CallError,
+    ConnectionLost,
+    DeadlineExceeded,
+    ProtocolError,
+    RemoteFault,
+    Unavailable,
+)
 from rpcgen.runtime.http.answer import Answer
 from rpcgen.runtime.http.client import CLOSED, HttpCaller, Turn, translated
 from rpcgen.runtime.options import end_of_call, receiving
+from rpcgen.runtime.sync.client.versions import NO_TIME, ask_once, refuse
+from rpcgen.runtime.wire.outcomes import unasked
 
 if typing.TYPE_CHECKING:
+    from rpcgen.runtime.contracts import Contract
     from rpcgen.runtime.http.client import Metadata, Protocol
 
 
@@ -29,7 +40,8 @@ class HttpChannel(HttpCaller, Closing):
 
     Args:
         url: ``http://host:port/prefix`` or ``https://…``: what the application is mounted at.
-        timeout, max_connections, limits, credentials, tls, interceptors, compress: As ``HttpCaller`` has them.
+        timeout, max_connections, limits, credentials, tls, interceptors, compress, contract: As ``HttpCaller`` has
+            them.
 
     Raises:
         ValueError, ImportError, OSError: As there.
@@ -63,6 +75,7 @@ class HttpChannel(HttpCaller, Closing):
 
         Raises:
             EncodeError: An argument does not fit; nothing was sent.
+            ContractMismatch: The server has another version of the method; nothing was sent.
             RemoteException: The method raised it.
             RemoteFault: The server, or one in between, refused or failed the call.
             Unavailable: The call was certainly not started.
@@ -91,6 +104,12 @@ class HttpChannel(HttpCaller, Closing):
             end = end_of_call(protocol, timeout, self._timeout, monotonic())
             if self._process != os.getpid():
                 self._leave_to_parent()
+            if protocol not in self._met:
+                self._meet(protocol)
+            contract = self._contract
+            if contract is not None:
+                ask_once(contract, lambda: self._ask(contract, end), end)
+                refuse(contract, protocol, self._target.url)
             return self._result(protocol, self._reply(protocol, message, end, metadata))
         except CallError as error:
             raise self._told(error, protocol)  # noqa: B904 (it is that error, or has it as its cause)
@@ -119,12 +138,29 @@ class HttpChannel(HttpCaller, Closing):
                         break
             finally:
                 response.close()
+        if answer.version != self._version:
+            self._hear(answer.version)
         return answer.reply()
+
+    def _ask(self, contract: Contract, end: float | None) -> None:
+        codec = Describe.codec()
+        message = codec.encode_call((SIGNATURES,), self._limits)
+        try:
+            answer = codec.decode_reply(self._reply(Describe, message, end, None), self._limits)
+        except (ProtocolError, RemoteFault):
+            answer = None
+        except ConnectionLost as error:
+            raise unasked(error) from error
+        except DeadlineExceeded:
+            raise DeadlineExceeded(NO_TIME) from None
+        # A server that refuses the form, or does not know it, is called as ever.
+        contract.hear(answer if isinstance(answer, str) else None)
 
     def _leave_to_parent(self) -> None:
         """In a forked child: closes this process's copies of what the parent goes on using."""
         inherited = self._network
         self._start()
+        self._forget()
         inherited.abandon()
 
     def close(self) -> None:

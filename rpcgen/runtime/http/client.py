@@ -11,6 +11,7 @@ import math
 import typing
 from time import monotonic
 
+from rpcgen.runtime.contracts import Contracts
 from rpcgen.runtime.errors import (
     CallError,
     Cancelled,
@@ -35,6 +36,7 @@ if typing.TYPE_CHECKING:
 
     import httpcore
 
+    from rpcgen.runtime.contracts import Contract, Mode
     from rpcgen.runtime.http.metadata import Headers
     from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.stubs import MessageProtocol
@@ -231,6 +233,8 @@ class HttpCaller:
         tls: ``rpc.TLS`` or an ``ssl.SSLContext``, for https; by default what the system trusts is trusted.
         interceptors: What is done around each call; see ``rpc.Interceptor``.
         compress: ``gzip`` or ``zstd`` to compress calls by, the best one first; replies may be, too, then.
+        contract: What becomes of a call that the server's version would misunderstand, as its last response
+            said which it has: see ``rpc.Channel``. The first call is not compared.
 
     Raises:
         ValueError: The URL is none, or an option is out of its range.
@@ -249,6 +253,7 @@ class HttpCaller:
         tls: TLS | ssl.SSLContext | bool | None = None,
         interceptors: collections.abc.Sequence[Interceptor] = (),
         compress: collections.abc.Sequence[str] = (),
+        contract: Mode = "check",
     ) -> None:
         try:
             import httpcore
@@ -265,6 +270,13 @@ class HttpCaller:
         self._limits = limits
         self._kept: dict[str, typing.Any] = {"max_connections": max_connections, "keepalive_expiry": KEPT}
         self._closed = False
+        self._contracts = Contracts(contract)
+        self._met: set[Protocol] = set()
+        """Methods whose interfaces are learnt."""
+        self._version = b""
+        """The fingerprint that the last response said."""
+        self._contract: Contract | None = None
+        """Of that version, where methods are to be compared with it."""
         # TLS is the network's, and so httpcore need not know of it.
         self._place = httpcore.URL(
             scheme=b"http", host=target.address.host.encode(), port=target.address.port, target=target.path
@@ -284,6 +296,22 @@ class HttpCaller:
         return httpcore.Request(
             "POST", self._place, headers=headers, content=body, extensions={"timeout": times}
         )
+
+    def _meet(self, protocol: Protocol) -> None:
+        """Notes that a method is called for the first time."""
+        self._contracts.learn(protocol)
+        self._met.add(protocol)
+        self._hear(self._version)
+
+    def _hear(self, version: bytes) -> None:
+        """Takes which version the server has."""
+        self._version = version
+        self._contract = self._contracts.of(version.decode("latin-1"))
+
+    def _forget(self) -> None:
+        """In a forked child: leaves to the parent what its threads may be asking for just now."""
+        self._contracts.forget()
+        self._hear(b"")
 
     def _result(self, protocol: Protocol, reply: bytes) -> typing.Any:
         """Gives what a reply says that the method returned, and raises everything else."""

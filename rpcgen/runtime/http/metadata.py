@@ -13,6 +13,9 @@ if typing.TYPE_CHECKING:
 
     Headers: typing.TypeAlias = list[tuple[bytes, bytes]]
 
+INTERFACE = b"rpc-interface"
+"""The header that says which interface a server has, by its fingerprint."""
+
 META = b"rpc-meta-"
 """What the names of metadata begin with."""
 

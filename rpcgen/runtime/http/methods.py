@@ -13,8 +13,10 @@ import urllib.parse
 
 from rpcgen.runtime.aio.server.dispatch import AsyncDispatcher, AsyncReplies, How, Method
 from rpcgen.runtime.aio.server.running import begun, resumed
+from rpcgen.runtime.contracts import fingerprint_of
 from rpcgen.runtime.dispatch import Replies
 from rpcgen.runtime.http.messages import Refusal
+from rpcgen.runtime.http.metadata import INTERFACE
 from rpcgen.runtime.schema import ListOf, OptionalOf, SetOf
 from rpcgen.runtime.wire.codec import RAISED, RETURNED
 from rpcgen.runtime.wire.forms import MethodForms, data_of_text, text
@@ -133,6 +135,9 @@ class Methods:
             for name, method in self.dispatcher.methods.items()
         }
         self._at = {f"/{name.replace('.', '/')}": served for name, served in self._served.items()}
+        version = fingerprint_of(stubs)
+        self.version = [(INTERFACE, version.encode())] if version else []
+        """The header by which clients know whether to compare versions."""
         self._begun = {
             len(wire).to_bytes(4, "big") + wire: served.binary
             for name, served in self._served.items()

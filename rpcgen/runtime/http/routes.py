@@ -185,14 +185,16 @@ class Routes:
             data = await data
         call = self._methods.usual(data) or self._unusual(data)
         if isinstance(call, bytes):
-            return Response(200, call, kind)
+            return Response(200, call, kind, self._methods.version)
         method, block = call
         reply = self._engine.quick(method, block, context)
         if not isinstance(reply, bytes):
             reply = await self._engine.rest(method, reply, block, context, receive)
         if context.reply:
-            return self._with_metadata(reply, method, context, lambda reply: Response(200, reply, kind))
-        return Response(200, reply, kind)
+            return self._with_metadata(
+                reply, method, context, lambda reply: Response(200, reply, kind, self._methods.version)
+            )
+        return Response(200, reply, kind, self._methods.version)
 
     def _unusual(self, data: bytes) -> tuple[Method, Data] | bytes:
         """Gives what a plain call message says: the method and the block of its arguments; or the reply to it."""

@@ -11,7 +11,7 @@ from time import monotonic
 
 from rpcgen.runtime.contracts import PATIENCE, SIGNATURES, Contracts, Describe
 from rpcgen.runtime.errors import CallError, DeadlineExceeded, ProtocolError, RemoteFault, Unavailable
-from rpcgen.runtime.sync.client.versions import NO_TIME
+from rpcgen.runtime.sync.client.versions import NO_TIME, refuse
 from rpcgen.runtime.transport import client_terms
 from rpcgen.runtime.wire.outcomes import unasked
 
@@ -21,6 +21,8 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.aio.client.connection import ClientConnection
     from rpcgen.runtime.contracts import Contract, Mode, Protocol
     from rpcgen.runtime.wire.limits import Limits
+
+    Asking: typing.TypeAlias = collections.abc.Coroutine[typing.Any, typing.Any, CallError | None]
 
 
 class AsyncVersions:
@@ -79,21 +81,8 @@ class AsyncVersions:
             ContractMismatch: It cannot; nothing was sent.
             CallError: The server could not be asked.
         """
-        if not contract.is_known:
-            loop = asyncio.get_running_loop()
-            task: asyncio.Task[CallError | None] | None = contract.asked.get(loop)
-            if task is None:
-                task = contract.asked[loop] = loop.create_task(self._ask(connection, contract))
-                task.add_done_callback(lambda _: contract.asked.pop(loop, None))
-            done, _ = await asyncio.wait({task}, timeout=None if end is None else max(0.0, end - monotonic()))
-            if not done:
-                raise DeadlineExceeded(NO_TIME)
-            failure = task.result()
-            if failure is not None:
-                raise unasked(failure)
-        found = [contract.objection(protocol, self._peer)]
-        if found[0] is not None:
-            raise found.pop() or AssertionError  # no name of this frame for what its traceback holds
+        await ask_once(contract, lambda: self._ask(connection, contract), end)
+        refuse(contract, protocol, self._peer)
 
     async def _ask(self, connection: ClientConnection, contract: Contract) -> CallError | None:
         """Asks the server for its version; gives why it could not be asked."""
@@ -112,3 +101,30 @@ class AsyncVersions:
         # A server that refuses the form, or does not know it, is called as ever.
         contract.hear(text if isinstance(text, str) else None)
         return None
+
+
+async def ask_once(contract: Contract, ask: collections.abc.Callable[[], Asking], end: float | None) -> None:
+    """Has one task of the loop ask for a version that is not known yet; calls wait for that.
+
+    Args:
+        contract: What is known of it.
+        ask: Asks the server; gives why it could not be asked.
+        end: Of the call, on the clock of ``time.monotonic``.
+
+    Raises:
+        DeadlineExceeded: There is no time left.
+        CallError: The server could not be asked.
+    """
+    if contract.is_known:
+        return
+    loop = asyncio.get_running_loop()
+    task: asyncio.Task[CallError | None] | None = contract.asked.get(loop)
+    if task is None:
+        task = contract.asked[loop] = loop.create_task(ask())
+        task.add_done_callback(lambda _: contract.asked.pop(loop, None))
+    done, _ = await asyncio.wait({task}, timeout=None if end is None else max(0.0, end - monotonic()))
+    if not done:
+        raise DeadlineExceeded(NO_TIME)
+    failure = task.result()
+    if failure is not None:
+        raise unasked(failure)

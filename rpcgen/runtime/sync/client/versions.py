@@ -79,17 +79,8 @@ class Versions:
         contract = connection.contract
         if contract is None:
             return _left(end)
-        if not contract.is_known:
-            if not contract.asking.acquire(timeout=-1 if end is None else max(0.0, end - monotonic())):
-                raise DeadlineExceeded(NO_TIME)
-            try:
-                if not contract.is_known:
-                    self._ask(connection, contract, end)
-            finally:
-                contract.asking.release()
-        found = [contract.objection(protocol, self._peer)]
-        if found[0] is not None:
-            raise found.pop() or AssertionError  # no name of this frame for what its traceback holds
+        ask_once(contract, lambda: self._ask(connection, contract, end), end)
+        refuse(contract, protocol, self._peer)
         return _left(end)
 
     def _ask(self, connection: Line, contract: Contract, end: float | None) -> None:
@@ -109,6 +100,35 @@ class Versions:
             raise DeadlineExceeded(NO_TIME) from None
         # A server that refuses the form, or does not know it, is called as ever.
         contract.hear(answer if isinstance(answer, str) else None)
+
+
+def ask_once(contract: Contract, ask: collections.abc.Callable[[], None], end: float | None) -> None:
+    """Has one thread ask for a version that is not known yet; others wait for that.
+
+    Raises:
+        DeadlineExceeded: The others have no time left.
+        CallError: The server could not be asked.
+    """
+    if contract.is_known:
+        return
+    if not contract.asking.acquire(timeout=-1 if end is None else max(0.0, end - monotonic())):
+        raise DeadlineExceeded(NO_TIME)
+    try:
+        if not contract.is_known:
+            ask()
+    finally:
+        contract.asking.release()
+
+
+def refuse(contract: Contract, protocol: Protocol, peer: str) -> None:
+    """Looks whether a method of a version that is known can be called.
+
+    Raises:
+        ContractMismatch: It cannot.
+    """
+    found = [contract.objection(protocol, peer)]
+    if found[0] is not None:
+        raise found.pop() or AssertionError  # no name of this frame for what its traceback holds
 
 
 def _left(end: float | None) -> float:
