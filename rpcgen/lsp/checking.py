@@ -130,7 +130,7 @@ class Checking:
                 document = self._documents.at(path)
                 if document is None or document.real == real:
                     place = wanted.setdefault(document.path if document else path, [])
-                    place.extend(one for one in found if one not in place)
+                    place.extend([one for one in found if one not in place] if place else found)
         for path in {**self._shown, **wanted}:
             if path not in self._shown or self._shown[path] != wanted.get(path, []):
                 self._publish(path, wanted.get(path, []))
