@@ -33,8 +33,6 @@ from rpcgen.runtime.sync.client.versions import refuse
 if typing.TYPE_CHECKING:
     import collections.abc
 
-    import httpcore
-
     from rpcgen.runtime.contracts import Contract
     from rpcgen.runtime.http.async_network import AsyncNetwork
     from rpcgen.runtime.http.client import Metadata, Protocol
@@ -129,19 +127,23 @@ class AsyncHttpChannel(HttpCaller, AsyncClosing):
                     raise
 
     async def _exchange(
-        self, message: bytes, metadata: Metadata | None, turn: Turn, pool: httpcore.AsyncConnectionPool
+        self, message: bytes, metadata: Metadata | None, turn: Turn, network: AsyncNetwork
     ) -> bytes:
         request = self._request(message, metadata, turn)
         with translated(turn):
-            response = await pool.handle_async_request(request)
+            connection = network.kept() or await network.made(turn)
             try:
-                answer = Answer(response.status, response.headers, self._limits)
-                async for piece in response.aiter_stream():
-                    if not answer.take(piece):
-                        break
+                response = await connection.handle_async_request(request)
+                try:
+                    answer = Answer(response.status, response.headers, self._limits)
+                    async for piece in response.aiter_stream():
+                        if not answer.take(piece):
+                            break
+                finally:
+                    await response.aclose()
             finally:
                 turn.end_it = None  # the connection may be another call's from now on
-                await response.aclose()
+                network.give_back(connection)
         if answer.version != self._version:
             self._hear(answer.version)
         return answer.reply()
@@ -175,14 +177,9 @@ class AsyncHttpChannel(HttpCaller, AsyncClosing):
         return found
 
     def _new_pool(self) -> _Pool:
-        import httpcore
-
         from rpcgen.runtime.http.async_network import AsyncNetwork
 
-        network = AsyncNetwork(self._target.address, self._tls)
-        kept = self._kept | {"max_connections": None}  # whose turn it is, is decided here
-        pool = httpcore.AsyncConnectionPool(**kept, network_backend=network)
-        return _Pool(pool, network, self._kept["max_connections"])
+        return _Pool(AsyncNetwork(self._target.address, self._tls), self._most)
 
     def _leave_to_parent(self) -> None:
         """In a forked child: closes this process's copies of what the parent goes on using."""
@@ -216,14 +213,12 @@ class _Pool:
     """What a channel has in one event loop.
 
     Args:
-        pool: Of connections, without a limit.
-        network: Under it.
+        network: Its connections.
         most: Calls at once; None: no limit.
     """
 
-    def __init__(self, pool: httpcore.AsyncConnectionPool, network: AsyncNetwork, most: int | None) -> None:
+    def __init__(self, network: AsyncNetwork, most: int | None) -> None:
         self.network = network
-        self._pool = pool
         self._turns = None if most is None else asyncio.Semaphore(most)
         self._running: set[asyncio.Task[bytes]] = set()
 
@@ -231,13 +226,13 @@ class _Pool:
         self,
         turn: Turn,
         exchange: collections.abc.Callable[
-            [httpcore.AsyncConnectionPool], collections.abc.Coroutine[typing.Any, typing.Any, bytes]
+            [AsyncNetwork], collections.abc.Coroutine[typing.Any, typing.Any, bytes]
         ],
     ) -> bytes:
         """Makes an exchange; where the caller's task is cancelled, its connection is closed, and it ends by that."""
         if self._turns is not None:
             await self._take(self._turns, turn)
-        task = asyncio.get_running_loop().create_task(exchange(self._pool))
+        task = asyncio.get_running_loop().create_task(exchange(self.network))
         self._running.add(task)
         task.add_done_callback(self._done)
         try:

@@ -6,13 +6,15 @@ As in ``network``, what httpcore calls a timeout is a ``Turn``, and TLS is done 
 from __future__ import annotations
 
 import asyncio
+import collections
 import typing
+from time import monotonic
 
 import httpcore
 
 from rpcgen.runtime.aio.client.dial import Dial, Dialled
 from rpcgen.runtime.errors import CallError, Unavailable
-from rpcgen.runtime.http.client import CLOSED
+from rpcgen.runtime.http.client import CLOSED, KEPT
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -22,8 +24,10 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.http.client import Turn
 
 
-class AsyncNetwork(httpcore.AsyncNetworkBackend):
-    """Makes a channel's connections in one event loop, and knows those that are open.
+class AsyncNetwork:
+    """Makes and keeps a channel's connections in one event loop: one a running call, the last used first.
+
+    They are kept here: httpcore's own pool takes several times as long as all the rest of a call.
 
     Args:
         address: The server's.
@@ -34,22 +38,48 @@ class AsyncNetwork(httpcore.AsyncNetworkBackend):
         self._dial = Dial(address, tls)
         self._open: set[_Connection] = set()
         self._dialling: set[asyncio.Task[_Connection]] = set()
+        self._origin = httpcore.Origin(b"http", address.host.encode(), address.port)
+        self._idle: collections.deque[tuple[float, httpcore.AsyncHTTP11Connection, AsyncStream]] = (
+            collections.deque()
+        )
+        """The last used last, each with the time when it was."""
+        self._streams: dict[httpcore.AsyncHTTP11Connection, AsyncStream] = {}
+        """Of connections that calls have."""
         self._closed = False
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: typing.Iterable[typing.Any] | None = None,
-    ) -> AsyncStream:
-        """Gives a new connection, whatever host and port are said: there is one server.
+    def kept(self) -> httpcore.AsyncHTTP11Connection | None:
+        """Gives a connection for a call, which is to be given back; None: none is kept."""
+        while self._idle:
+            used, connection, stream = self._idle.pop()
+            if monotonic() - used < KEPT and not stream.is_over():
+                self._streams[connection] = stream
+                return connection
+            stream.abort()
+        return None
+
+    def give_back(self, connection: httpcore.AsyncHTTP11Connection) -> None:
+        """Keeps a connection after a call, if it can be used again; lets go of those not needed for long."""
+        stream = self._streams.pop(connection)
+        now = monotonic()
+        if self._closed or not connection.is_idle():
+            stream.abort()
+        else:
+            self._idle.append((now, connection, stream))
+        while self._idle and now - self._idle[0][0] > KEPT:
+            self._idle.popleft()[2].abort()
+
+    async def made(self, turn: Turn) -> httpcore.AsyncHTTP11Connection:
+        """Makes a connection for a call, as ``kept`` gives one.
 
         Raises:
             Unavailable, DeadlineExceeded: There is none; the call was not sent.
         """
-        turn = typing.cast("Turn", timeout)
+        stream = await self._connected(turn)
+        connection = httpcore.AsyncHTTP11Connection(self._origin, stream)
+        self._streams[connection] = stream
+        return connection
+
+    async def _connected(self, turn: Turn) -> AsyncStream:
         turn.is_fresh = True
         if self._closed or turn.is_given_up:
             raise Unavailable(CLOSED)
@@ -203,12 +233,14 @@ class AsyncStream(httpcore.AsyncNetworkStream):
             while True:
                 await asyncio.sleep(turn.left())
 
-    async def aclose(self) -> None:
+    def abort(self) -> None:
         """Closes it, at once; again is harmless."""
         self._connection.transport.abort()
 
-    def get_extra_info(self, info: str) -> typing.Any:
-        """Says what httpcore asks: whether an idle connection is readable, which is its end."""
-        if info != "is_readable":
-            return None
+    async def aclose(self) -> None:
+        """Does what ``abort`` does, for httpcore."""
+        self.abort()
+
+    def is_over(self) -> bool:
+        """Says whether an idle connection is at its end."""
         return self._connection.reader.at_eof() or self._connection.transport.is_closing()

@@ -51,7 +51,7 @@ class HttpChannel(HttpCaller, Closing):
         from rpcgen.runtime.http.network import Network
 
         self._process = os.getpid()
-        self._network = Network(self._target.address, self._tls, self._kept["max_connections"])
+        self._network = Network(self._target.address, self._tls, self._most)
 
     def call(
         self,

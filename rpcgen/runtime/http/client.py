@@ -268,7 +268,7 @@ class HttpCaller:
         self._interceptors = tuple(interceptors)
         self._timeout = checked_timeout(timeout)
         self._limits = limits
-        self._kept: dict[str, typing.Any] = {"max_connections": max_connections, "keepalive_expiry": KEPT}
+        self._most = max_connections
         self._closed = False
         self._contracts = Contracts(contract)
         self._met: set[Protocol] = set()
@@ -292,7 +292,7 @@ class HttpCaller:
         import httpcore
 
         headers, body = self._requests.make(message, metadata, turn)
-        times = {"pool": turn.left() or None, "connect": turn, "write": turn, "read": turn}
+        times = {"write": turn, "read": turn}
         return httpcore.Request(
             "POST", self._place, headers=headers, content=body, extensions={"timeout": times}
         )
@@ -350,8 +350,6 @@ def translated(turn: Turn) -> collections.abc.Iterator[None]:
     except CallError as error:
         error.__cause__, turn.cause = turn.cause, None
         raise
-    except httpcore.PoolTimeout as error:
-        raise DeadlineExceeded(NO_TURN) from error
     except httpcore.RemoteProtocolError as error:
         if turn.is_ended:
             raise turn.broken("the server closed the connection") from error

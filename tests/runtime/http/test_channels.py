@@ -300,7 +300,7 @@ def test_many_threads_share_few_connections(served: Served) -> None:
 
 @runs
 async def test_cancelled_calls_leave_nothing_behind(served: Served) -> None:
-    """At whatever step tasks are cancelled: httpcore by itself would keep their connections for ever."""
+    """At whatever step tasks are cancelled: nothing of theirs is kept for ever."""
     async with rpc.connect_async(served.url, max_connections=4) as channel:
         stub = AsyncClientStub(channel)
         for steps in range(60):
