@@ -87,7 +87,8 @@ class Routes:
             return self._get(request, receive)
         if method == "OPTIONS" and b"access-control-request-method" in request.headers:
             return self._cors.preflight(request)
-        raise Refusal(405, f"{method} is not answered here", (b"allow", self._allowed(path)))
+        allowed = self._allowed(path)
+        raise Refusal(405, f"{method} is not answered here: use {allowed.decode()}", (b"allow", allowed))
 
     def _is_called(self, path: str) -> bool:
         # A method may have a page's name.
@@ -136,6 +137,10 @@ class Routes:
                 415,
                 f"Content-Type must be {meant}, {came}",
                 (b"accept-post", meant.replace(" or", "").encode()),
+            )
+        if request.query:
+            raise Refusal(
+                400, "the arguments of POST stand in its body, as JSON: nothing of the URL's query is read"
             )
         if request.path == "/":
             return self._message(request, receive)
@@ -249,12 +254,19 @@ class Routes:
         """
         served = self._methods.at(path)
         if served is None:
+            meant = "/" + "/".join(filter(None, path.split("/")))
+            if meant != path and self._methods.at(meant) is not None:
+                raise Refusal(404, f"there is nothing at {path[:255]!r}: the method is at {meant}")
             name = path[1:].replace("/", ".")
             found = fault(self._methods.dispatcher.unknown(name[:255])[5:].decode())
             raise Refusal(404, found.message)
         return served
 
     def _parse(self, data: bytes, name: str) -> typing.Any:
+        if not data:
+            raise DecodeError(
+                "the body is empty: it is a JSON object of the arguments, {} for none", method=name
+            )
         try:
             return parse(data, self._limits)
         except DecodeError as error:

@@ -227,7 +227,7 @@ BAD: list[tuple[bytes, str]] = [
     (b'"\\ud800"', "divide: a lone surrogate"),
     (b'{"num1": "\xff"}', "divide: invalid UTF-8"),
     (b"[" * 100_000, "divide: no JSON that can be read: nested too deeply"),
-    (b"", "divide: no JSON: "),
+    (b"", "divide: the body is empty: it is a JSON object"),
 ]
 
 
@@ -255,7 +255,7 @@ async def test_unknown_paths(path: str) -> None:
     async with served(stub(), *STUBS) as client:
         answer = await client.post(path, {})
         assert answer.status == 404
-        assert answer.detail.startswith("there is no ")
+        assert answer.detail.startswith("there is no")
         assert answer.json["type"] == "urn:rpcgen:fault:UNKNOWN_METHOD"
 
 
@@ -361,3 +361,30 @@ async def test_lifespan() -> None:
 def test_what_no_application_is_made_of(stubs: typing.Any, options: typing.Any, words: str) -> None:
     with pytest.raises((TypeError, ValueError), match=words):
         rpc.http.asgi(*stubs, **options)
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "body", "status", "words"),
+    [
+        ("POST", "/divide?num1=4", b'{"num1":4}', 400, "the arguments of POST stand in its body, as JSON"),
+        ("POST", "/?name=old", b'{"name":"old"}', 400, "nothing of the URL's query is read"),
+        ("POST", "//divide", b"{}", 404, "there is nothing at '//divide': the method is at /divide"),
+        ("POST", "/divide/", b"{}", 404, "there is nothing at '/divide/': the method is at /divide"),
+        ("POST", "/Base%2Fping", b"{}", 404, "there is no method 'Base%2Fping'"),
+        (
+            "POST",
+            "/divide",
+            b"",
+            400,
+            "divide: the body is empty: it is a JSON object of the arguments, {} for none",
+        ),
+        ("OPTIONS", "/divide", b"", 405, "OPTIONS is not answered here: use POST"),
+        ("TRACE", "/healthz", b"", 405, "TRACE is not answered here: use GET, HEAD"),
+    ],
+)
+@runs
+async def test_what_newcomers_get_wrong(method: str, url: str, body: bytes, status: int, words: str) -> None:
+    async with served(services.ServerStub(Handlers())) as client:
+        answer = await client.ask(method, url, body, headers=JSON)
+        assert answer.status == status
+        assert words in answer.detail
