@@ -16,7 +16,7 @@ from rpcgen.compiler.expectation import Frame
 from rpcgen.compiler.lexer import Faults, Tokens
 from rpcgen.compiler.recovery import Recovery
 from rpcgen.compiler.source import Source
-from rpcgen.compiler.walk import OPENING, Walk
+from rpcgen.compiler.walk import Walk
 
 MOST: typing.Final = 300_000
 """Behind so many tokens nothing is said."""
@@ -63,12 +63,6 @@ class Cursor:
     def direct(self) -> bool:
         """Whether no bracket of a type or value is open in the list."""
         return self.frame.bracket == self.frame.base
-
-    @property
-    def depth(self) -> int:
-        """How many brackets are open within the list."""
-        symbols = [self._walk.symbol(index) for index in range(self.frame.base + 1, len(self._walk.states))]
-        return sum(symbol in OPENING for symbol in symbols)
 
     @property
     def walk(self) -> Walk:

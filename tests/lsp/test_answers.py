@@ -56,6 +56,8 @@ def code(text: str) -> str:
         ("extends common.", "", code("// in common.idl\nservice Base {\n    void ping()\n}")),
         ("    @", "", "`@idempotent`: calling it twice does no more than calling it once: "),
         ("=> ", "Gone", code("exception Gone")),
+        ("Order? ", "last", code("Order? last(1: Kind kind) => Gone")),
+        ("last(1: Kind ", "", code("// in last\n1: Kind kind")),
         ("CASH ", "= 0", None),
     ],
 )  # fmt: skip

@@ -168,6 +168,14 @@ def test_from_errors_to_the_end(tmp_path: pathlib.Path) -> None:
                 ours.uri("common.idl"), types.Range(types.Position(1, 7), types.Position(1, 12))
             )
 
+            references = await ours.text_document_references_async(
+                types.ReferenceParams(types.ReferenceContext(False), shop, on_money)
+            )
+            assert [place.uri for place in references or ()] == [
+                ours.uri("unopened.idl"),
+                ours.uri("shop.idl"),
+            ]
+
             proposed = await ours.text_document_completion_async(
                 types.CompletionParams(shop, types.Position(2, 19))
             )
