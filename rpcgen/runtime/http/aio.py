@@ -144,8 +144,7 @@ class AsyncHttpChannel(HttpCaller, AsyncClosing):
             finally:
                 turn.end_it = None  # the connection may be another call's from now on
                 network.give_back(connection)
-        if answer.version != self._version:
-            self._hear(answer.version)
+        self._hear(answer.version)
         return answer.reply()
 
     async def _ask(self, contract: Contract) -> CallError | None:

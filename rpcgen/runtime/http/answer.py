@@ -87,9 +87,9 @@ class Answer:
             raise self._too_long(said.decode())
 
     @property
-    def version(self) -> bytes:
-        """The fingerprint of the server's interface; empty: it is not said."""
-        return self._headers.get(INTERFACE, b"") if self._is_reply else b""
+    def version(self) -> bytes | None:
+        """The fingerprint of the server's interface; empty: it does not say. None: somebody else may have answered."""
+        return self._headers.get(INTERFACE, b"") if self._is_reply else None
 
     def take(self, piece: bytes) -> bool:
         """Takes what has come of the body; says whether more is wanted.

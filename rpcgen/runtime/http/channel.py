@@ -138,8 +138,7 @@ class HttpChannel(HttpCaller, Closing):
                         break
             finally:
                 response.close()
-        if answer.version != self._version:
-            self._hear(answer.version)
+        self._hear(answer.version)
         return answer.reply()
 
     def _ask(self, contract: Contract, end: float | None) -> None:

@@ -301,12 +301,13 @@ class HttpCaller:
         """Notes that a method is called for the first time."""
         self._contracts.learn(protocol)
         self._met.add(protocol)
-        self._hear(self._version)
+        self._contract = self._contracts.of(self._version.decode("latin-1"))
 
-    def _hear(self, version: bytes) -> None:
-        """Takes which version the server has."""
-        self._version = version
-        self._contract = self._contracts.of(version.decode("latin-1"))
+    def _hear(self, version: bytes | None) -> None:
+        """Takes which version the server has, as its last response said; None: it did not answer itself."""
+        if version is not None and version != self._version:
+            self._version = version
+            self._contract = self._contracts.of(version.decode("latin-1"))
 
     def _forget(self) -> None:
         """In a forked child: leaves to the parent what its threads may be asking for just now."""

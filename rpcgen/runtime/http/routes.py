@@ -42,6 +42,8 @@ BINARY = (b"binary", b"application/octet-stream")
 
 _KINDS = (JSON, *BINARY)
 """Content-Types as nearly everybody writes them."""
+_LONG_JSON = 16 * 1024
+"""Bytes of JSON that are not read in the event loop: they take a millisecond, in which nobody else is answered."""
 _NO_STORE = (b"cache-control", b"no-store")
 
 
@@ -154,7 +156,10 @@ class Routes:
         if not isinstance(data, bytes):
             data = await data
         try:
-            args = served.forms.read_arguments(self._parse(data, served.protocol.name))
+            if len(data) > _LONG_JSON:
+                args = await self._engine.in_thread(self._arguments, served, data)
+            else:
+                args = self._arguments(served, data)
         except DecodeError as error:
             raise Refusal(400, str(error)) from None
         return await self._call(served, args, context, receive, _in_path)
@@ -165,8 +170,12 @@ class Routes:
         data = bodies.begun(request, receive, self._limits, self._engine)
         if not isinstance(data, bytes):
             data = await data
+        is_long = len(data) > _LONG_JSON
         try:
-            message = parse(data, self._limits)
+            if is_long:
+                message = await self._engine.in_thread(parse, data, self._limits)
+            else:
+                message = parse(data, self._limits)
             if message.__class__ is not dict or message.get("name").__class__ is not str:
                 raise DecodeError('a call is an object like {"name": "divide", "params": {"num1": 200}}')
             others = message.keys() - {"name", "params"}
@@ -177,8 +186,9 @@ class Routes:
         served = self._methods.get(message["name"])
         if served is None:
             return _in_message(self._methods.dispatcher.unknown(message["name"][:255]))
+        read, params = served.forms.read_arguments, message.get("params", {})
         try:
-            args = served.forms.read_arguments(message.get("params", {}))
+            args = (await self._engine.in_thread(read, params)) if is_long else read(params)
         except DecodeError as error:
             return _in_message(encode_fault(FaultCode.BAD_REQUEST, str(error)))
         return await self._call(served, args, context, receive, _in_message)
@@ -262,15 +272,16 @@ class Routes:
             raise Refusal(404, found.message)
         return served
 
-    def _parse(self, data: bytes, name: str) -> typing.Any:
+    def _arguments(self, served: Served, data: bytes) -> tuple[typing.Any, ...]:
+        name = served.protocol.name
         if not data:
-            raise DecodeError(
-                "the body is empty: it is a JSON object of the arguments, {} for none", method=name
-            )
+            problem = "the body is empty: it is a JSON object of the arguments, {} for none"
+            raise DecodeError(problem, method=name)
         try:
-            return parse(data, self._limits)
+            parsed = parse(data, self._limits)
         except DecodeError as error:
             raise DecodeError(error.problem, method=name) from None
+        return served.forms.read_arguments(parsed)
 
 
 def _in_path(reply: bytes) -> Response:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import typing
 
 import features
 import pytest
 
 from rpcgen import runtime as rpc
+from rpcgen.runtime.http import routes
+from rpcgen.runtime.wire.forms import parse
 from tests.support import services
 from tests.support.aio import Handlers, runs
 from tests.support.http import BINARY, JSON, Answer, Client, served
+from tests.support.waiting import PATIENCE
 
 STUBS: tuple[typing.Any, ...] = (
     services.BaseServerStub(services.BaseHandlers("b")),
@@ -388,3 +393,26 @@ async def test_what_newcomers_get_wrong(method: str, url: str, body: bytes, stat
         answer = await client.ask(method, url, body, headers=JSON)
         assert answer.status == status
         assert words in answer.detail
+
+
+@runs
+async def test_long_json_is_not_read_in_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(data: bytes, limits: rpc.Limits) -> object:
+        if len(data) > 100_000:
+            begun.set()
+            assert go_on.wait(PATIENCE)
+        return parse(data, limits)
+
+    begun, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(routes, "parse", slow)
+    data = "AAAA" * 30_000
+    async with served(services.ServerStub(Handlers())) as client:
+        for url, body in (("/echo", {"data": data}), ("/", {"name": "echo", "params": {"data": data}})):
+            long = asyncio.ensure_future(client.post(url, body))
+            assert await asyncio.to_thread(begun.wait, PATIENCE)
+            assert (await client.call("divide", num1=1)).json == {"result": 1.0}
+            assert not long.done()
+            go_on.set()
+            assert (await long).json == {"result": data}
+            begun.clear()
+            go_on.clear()
