@@ -101,7 +101,10 @@ async def editor(
     """An editor whose server has been initialized; on leaving, that must end well by itself."""
     found = Editor(folder)
     await found.start_io(
-        sys.executable, *("-m", "rpcgen", "lsp"), cwd=str(folder), env=environment(PYTHONWARNINGS="default")
+        sys.executable,
+        *("-m", "rpcgen", "lsp"),
+        cwd=str(folder),
+        env=environment(PYTHONWARNINGS="default::ResourceWarning"),
     )
     try:
         await asyncio.wait_for(
