@@ -20,6 +20,7 @@ COMMANDS = {
     "uvicorn-h11": [*_UVICORN, "--http", "h11", "--loop", "asyncio"],
     "uvicorn": _UVICORN,
     "granian": ["-m", "granian", "--interface", "asgi", "--port", "0", "--no-access-log"],
+    "hypercorn": ["-m", "hypercorn", "--bind", "127.0.0.1:0", "--log-level", "warning"],
 }
 
 

@@ -1,4 +1,4 @@
-"""Real servers and real outsiders: uvicorn with both its parsers, granian; curl, httpx, raw bytes; Starlette."""
+"""Real servers and real outsiders: uvicorn with both its parsers, granian, hypercorn; curl, httpx, raw bytes; Starlette, FastAPI."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typing
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -166,14 +167,33 @@ def test_slow_senders(port: int) -> None:
     assert int(answer.split()[1]) == 408
 
 
+def _starlette(app: typing.Any) -> typing.Any:
+    return Starlette(routes=[Mount("/api/v1", app=app)])
+
+
+def _fastapi(app: typing.Any) -> typing.Any:
+    outer = FastAPI()
+    outer.mount("/api/v1", app)
+    return outer
+
+
+@pytest.mark.parametrize("mounted", [_starlette, _fastapi])
+@pytest.mark.parametrize("root", ["", "/proxied"])
 @runs
-async def test_mounted_into_starlette() -> None:
+async def test_mounted_below_a_prefix(mounted: typing.Callable[[typing.Any], typing.Any], root: str) -> None:
+    """With a root, as servers have it by ``--root-path``: behind a proxy that takes a prefix away."""
     app = rpc.http.asgi(services.ServerStub(Handlers()))
-    outer: typing.Any = Starlette(routes=[Mount("/api/v1", app=app)])
     try:
-        client = Client(outer)
+        client = Client(mounted(app), root)
         assert (await client.post("/api/v1/divide", {"num1": 1})).json == {"result": 1.0}
+        assert (await client.post("/api/v1/divid", {})).status == 404
         assert (await client.ask("GET", "/api/v1/healthz")).status == 200
         assert (await client.post("/api/v1/", {"name": "old"})).json == {"result": None}
+        answer = await client.ask("POST", "/api/v1/", CALL, headers={"content-type": "binary"})
+        assert answer.body == bytes.fromhex("01 40000000")
+        assert (await client.ask("GET", "/api/v1/openapi.json")).json["servers"] == [
+            {"url": f"{root}/api/v1"}
+        ]
+        assert b"<title>rpcgen</title>" in (await client.ask("GET", "/api/v1/")).body
     finally:
         await app.close()
