@@ -92,6 +92,8 @@ def _fault(handlers: object, name: str, protocol: Protocol) -> str | None:
     if handler is None:
         near = difflib.get_close_matches(name, [n for n in dir(handlers) if not n.startswith("__")], n=1)
         return "is missing" + (f" (there is {near[0]})" if near else "")
+    if _is_only_declared(handlers, name):
+        return "is missing: the class it is inherited from says what it takes, not what it does"
     if not callable(handler):
         return f"is a {type(handler).__name__}, not a method"
     if inspect.isasyncgenfunction(handler):
@@ -99,6 +101,21 @@ def _fault(handlers: object, name: str, protocol: Protocol) -> str | None:
     if isinstance(handlers, type) and inspect.isfunction(inspect.getattr_static(handlers, name)):
         return f"needs an instance: pass {handlers.__name__}(), or make it a @staticmethod"
     return _misfit(handler, protocol)
+
+
+def _is_only_declared(handlers: object, name: str) -> bool:
+    """Says whether a method stands in a ``typing.Protocol`` alone, as in the generated Handlers, and does nothing."""
+    cls = handlers if isinstance(handlers, type) else type(handlers)
+    if name in getattr(handlers, "__dict__", ()) and cls is not handlers:
+        return False
+    home: type[object] | None = next((base for base in cls.__mro__ if name in vars(base)), None)
+    code = getattr(vars(home)[name], "__code__", None) if home is not None else None
+    return (
+        getattr(home, "_is_protocol", False) and getattr(code, "co_code", None) == _nothing.__code__.co_code
+    )
+
+
+def _nothing() -> None: ...
 
 
 def _misfit(handler: Handler, protocol: Protocol) -> str | None:

@@ -14,6 +14,7 @@ import typing
 import warnings
 
 import pytest
+import service
 from hypothesis import given, strategies as st
 
 from rpcgen import runtime as rpc
@@ -257,6 +258,21 @@ def test_every_fault_of_handlers_is_told_with_its_line() -> None:
             "old requires 1 arguments, the IDL has 0; its IDL is: void old()",
         ]
     )
+
+
+def test_what_is_inherited_from_the_generated_handlers_is_not_written_yet() -> None:
+    class Empty(service.Handlers):
+        pass
+
+    class Whole(service.Handlers):
+        def divide(self, num1: int, num2: int) -> float: ...  # type: ignore[empty-body]
+
+    with pytest.raises(
+        TypeError,
+        match=r"(?s)Empty .*divide is missing: .*what it takes, not what it does; its IDL is: float",
+    ):
+        service.ServerStub(Empty())  # type: ignore[abstract]
+    assert len(service.ServerStub(Whole()).methods) == 1
 
 
 def test_a_class_of_instance_methods_needs_an_instance() -> None:
