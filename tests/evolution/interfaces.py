@@ -160,10 +160,10 @@ class Interface:
         return {"stock.idl": f'include "common.idl"\n{head}{body}', "common.idl": common}
 
     def bare(self, type_: str) -> str:
-        """Gives the type that a name stands for."""
+        """Gives the type that a name stands for; of a name that an edit has made stand for itself, any of the circle."""
         targets = {each.name: each.type for each in self.typedefs}
-        while type_ in targets:
-            type_ = targets[type_]
+        for _ in targets:
+            type_ = targets.get(type_, type_)
         return type_
 
     def include(self) -> None:
