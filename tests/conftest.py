@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pathlib
 import signal
@@ -43,6 +44,16 @@ hypothesis.settings.register_profile(
     "thorough", deadline=None, max_examples=2000, print_blob=True, suppress_health_check=_UNHURRIED
 )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_collection_finish() -> None:
+    """Lets the garbage collector look at nothing that is there before the first test.
+
+    Thousands of tests end by collecting garbage, to see what they leave behind; a look at all that
+    pytest, libraries and modules of tests hold took longer than the tests.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 # Beside rpcgen/compiler and rpcgen/runtime/wire, whose coverage is held to a figure.
