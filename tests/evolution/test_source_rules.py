@@ -54,9 +54,12 @@ def generated(case: str, side: str, folder: pathlib.Path) -> None:
 
 def outcome(folder: pathlib.Path, program: str, monkeypatch: pytest.MonkeyPatch) -> object:
     """Gives what a program comes to over the modules of a folder; of an error, its class."""
-    names = [path.stem for path in folder.glob("*.py")]
+    # Of the other side, too: what other tests have imported under these names is not meant.
+    names = {path.stem for path in folder.parent.rglob("*.py")}
     with monkeypatch.context() as patch:
         patch.syspath_prepend(folder)
+        for name in names:
+            patch.delitem(sys.modules, name, raising=False)
         try:
             stock = importlib.import_module("stock")
 
