@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import pathlib
 import signal
 import sys
 import typing
@@ -56,19 +55,15 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-# Beside rpcgen/compiler and rpcgen/runtime/wire, whose coverage is held to a figure.
-_COUNTED = tuple(pathlib.Path(__file__).parent / part for part in ("compiler", "runtime/wire"))
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> typing.Iterator[None]:
+    """Leaves property tests and those marked ``bulky`` out of the coverage.
 
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> typing.Iterator[None]:
-    """Counts lines in tests of what is held to a figure alone, and there not in property tests nor ``bulky`` ones.
-
-    Those go through the same lines thousands of times, which takes four times as long while lines are
-    counted; and that a line is reached says something only where its test knows what for.
+    They go through the same lines thousands of times, which takes four times as long while lines are
+    counted; that a line is reached says something only where its test knows what for.
     """
     counting = _coverage()
-    if counting is None or _is_counted(item):
+    if counting is None or not _is_bulky(item):
         return (yield)
     counting.stop()
     try:
@@ -77,10 +72,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> typing.Iterator[None]:
         counting.start()
 
 
-def _is_counted(item: pytest.Item) -> bool:
+def _is_bulky(item: pytest.Item) -> bool:
     is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-    is_bulky = is_property or item.get_closest_marker("bulky") is not None
-    return not is_bulky and any(item.path.is_relative_to(folder) for folder in _COUNTED)
+    return is_property or item.get_closest_marker("bulky") is not None
 
 
 def _coverage() -> typing.Any:

@@ -414,14 +414,23 @@ def test_a_change_that_went_unnoticed_is_seen_at_the_next_look(
 
 
 def test_the_parent_is_deleted(place: Place) -> None:
+    import kazoo.exceptions
+
+    def deleted() -> bool:
+        with contextlib.suppress(
+            kazoo.exceptions.NotEmptyError
+        ):  # the server may be quicker than the operator
+            place.operator.delete(place.root, recursive=True)
+            return True
+        return False
+
     with watching(place.url) as watch, serving(place.url) as (registry, registration):
         for _ in range(3):
             before = place.operator.exists(place.root).czxid
-            with contextlib.suppress(Exception):  # the server may be quicker than the operator
-                place.operator.delete(place.root, recursive=True)
+            until(deleted)
             until(lambda: is_settled(place, registry, registration))
             until(lambda: watch.snapshot.instances == (ONE,))
-        assert place.operator.exists(place.root).czxid != before
+            assert place.operator.exists(place.root).czxid != before
     with watching(place.url) as watch:
         place.operator.delete(place.root)
         with serving(place.url):
