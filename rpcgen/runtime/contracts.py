@@ -130,12 +130,15 @@ class Contract:
         self._theirs: Json = None
         self._verdicts: dict[Protocol, Mismatch | None] = {}
 
-    def hear(self, text: str | None) -> None:
-        """Takes what the server says of its methods; None: it does not say."""
+    def hear(self, answer: object) -> None:
+        """Takes what the server says of its methods. Anything but text says nothing.
+
+        A server that refuses the form, or does not know it, is called as ever.
+        """
         import json
 
         try:
-            theirs = None if text is None else json.loads(text)
+            theirs = json.loads(answer) if isinstance(answer, str) else None
         except (ValueError, RecursionError):
             theirs = None
         self._theirs = theirs if isinstance(theirs, dict) else None

@@ -156,8 +156,7 @@ class AsyncHttpChannel(HttpCaller, AsyncClosing):
             answer = None
         except CallError as error:
             return error
-        # A server that refuses the form, or does not know it, is called as ever.
-        contract.hear(answer if isinstance(answer, str) else None)
+        contract.hear(answer)
         return None
 
     def _pool(self) -> _Pool:

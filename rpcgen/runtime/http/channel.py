@@ -13,22 +13,13 @@ from time import monotonic
 
 from rpcgen.runtime.closing import Closing
 from rpcgen.runtime.contracts import SIGNATURES, Describe
-from rpcgen.runtime.errors import (
-    CallError,
-    ConnectionLost,
-    DeadlineExceeded,
-    ProtocolError,
-    RemoteFault,
-    Unavailable,
-)
+from rpcgen.runtime.errors import CallError, ConnectionLost, ProtocolError, RemoteFault, Unavailable
 from rpcgen.runtime.http.answer import Answer
 from rpcgen.runtime.http.client import CLOSED, HttpCaller, Turn, translated
 from rpcgen.runtime.options import end_of_call, receiving
-from rpcgen.runtime.sync.client.versions import NO_TIME, ask_once, refuse
-from rpcgen.runtime.wire.outcomes import unasked
+from rpcgen.runtime.sync.client.versions import ask_once, refuse
 
 if typing.TYPE_CHECKING:
-    from rpcgen.runtime.contracts import Contract
     from rpcgen.runtime.http.client import Metadata, Protocol
 
 
@@ -108,7 +99,7 @@ class HttpChannel(HttpCaller, Closing):
                 self._meet(protocol)
             contract = self._contract
             if contract is not None:
-                ask_once(contract, lambda: self._ask(contract, end), end)
+                ask_once(contract, lambda: self._ask(end), end)
                 refuse(contract, protocol, self._target.url)
             return self._result(protocol, self._reply(protocol, message, end, metadata))
         except CallError as error:
@@ -141,19 +132,13 @@ class HttpChannel(HttpCaller, Closing):
         self._hear(answer.version)
         return answer.reply()
 
-    def _ask(self, contract: Contract, end: float | None) -> None:
+    def _ask(self, end: float | None) -> object:
         codec = Describe.codec()
         message = codec.encode_call((SIGNATURES,), self._limits)
         try:
-            answer = codec.decode_reply(self._reply(Describe, message, end, None), self._limits)
+            return codec.decode_reply(self._reply(Describe, message, end, None), self._limits)
         except (ProtocolError, RemoteFault):
-            answer = None
-        except ConnectionLost as error:
-            raise unasked(error) from error
-        except DeadlineExceeded:
-            raise DeadlineExceeded(NO_TIME) from None
-        # A server that refuses the form, or does not know it, is called as ever.
-        contract.hear(answer if isinstance(answer, str) else None)
+            return None
 
     def _leave_to_parent(self) -> None:
         """In a forked child: closes this process's copies of what the parent goes on using."""

@@ -98,8 +98,7 @@ class AsyncVersions:
             return Unavailable(error.problem)
         if isinstance(answer, CallError) and not isinstance(answer, RemoteFault):
             return answer
-        # A server that refuses the form, or does not know it, is called as ever.
-        contract.hear(text if isinstance(text, str) else None)
+        contract.hear(text)
         return None
 
 

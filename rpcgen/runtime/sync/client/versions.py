@@ -79,34 +79,32 @@ class Versions:
         contract = connection.contract
         if contract is None:
             return _left(end)
-        ask_once(contract, lambda: self._ask(connection, contract, end), end)
+        ask_once(contract, lambda: self._ask(connection, end), end)
         refuse(contract, protocol, self._peer)
         return _left(end)
 
-    def _ask(self, connection: Line, contract: Contract, end: float | None) -> None:
+    def _ask(self, connection: Line, end: float | None) -> object:
         codec = Describe.codec()
         message = codec.encode_frame((SIGNATURES,), self._limits)
         try:
             if self._connector.is_multiplexed:
                 shared = typing.cast("SharedConnection", connection)
-                answer = shared.answer(message, codec, self._limits, end, None)[1]
-            else:
-                answer = connection.exchange(message, codec, self._limits, end, _left(end), None)
+                return shared.answer(message, codec, self._limits, end, None)[1]
+            return connection.exchange(message, codec, self._limits, end, _left(end), None)
         except DecodeError:
-            answer = None
-        except ConnectionLost as error:
-            raise unasked(error) from error
-        except DeadlineExceeded:
-            raise DeadlineExceeded(NO_TIME) from None
-        # A server that refuses the form, or does not know it, is called as ever.
-        contract.hear(answer if isinstance(answer, str) else None)
+            return None
 
 
-def ask_once(contract: Contract, ask: collections.abc.Callable[[], None], end: float | None) -> None:
+def ask_once(contract: Contract, ask: collections.abc.Callable[[], object], end: float | None) -> None:
     """Has one thread ask for a version that is not known yet; others wait for that.
 
+    Args:
+        contract: What is known of it.
+        ask: Asks the server; gives its answer.
+        end: Of the call, on the clock of ``time.monotonic``.
+
     Raises:
-        DeadlineExceeded: The others have no time left.
+        DeadlineExceeded: There is no time left.
         CallError: The server could not be asked.
     """
     if contract.is_known:
@@ -115,7 +113,11 @@ def ask_once(contract: Contract, ask: collections.abc.Callable[[], None], end: f
         raise DeadlineExceeded(NO_TIME)
     try:
         if not contract.is_known:
-            ask()
+            contract.hear(ask())
+    except ConnectionLost as error:
+        raise unasked(error) from error
+    except DeadlineExceeded:
+        raise DeadlineExceeded(NO_TIME) from None
     finally:
         contract.asking.release()
 
