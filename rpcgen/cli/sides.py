@@ -72,22 +72,17 @@ def describe(url: str, arguments: argparse.Namespace) -> str:
         CommandError: It does not answer.
     """
     from rpcgen import runtime as rpc
-    from rpcgen.cli.targets import options_of
+    from rpcgen.cli.targets import connected
     from rpcgen.runtime.dispatch import Describe
 
+    about = f"{printable(url)}: "
     try:
-        with rpc.connect(url, **options_of(arguments, url)) as channel:
+        with connected(url, arguments, about=about) as channel:
             text: str = channel.call(Describe, ())
     except rpc.CallError as error:
         wants_token = isinstance(error, rpc.RemoteFault) and error.code is rpc.FaultCode.UNAUTHENTICATED
         help = "--token TOKEN, or RPCGEN_TOKEN" if wants_token else "is it there, and a server of rpcgen?"
-        raise CommandError(f"{printable(url)}: {printable(error.problem)}", help=help) from error
-    except (ValueError, OSError) as error:
-        raise CommandError(f"{printable(url)}: {error}") from error
-    except ImportError as error:
-        if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("rpcgen"):
-            raise
-        raise CommandError(str(error)) from error
+        raise CommandError(about + printable(error.problem), help=help) from error
     return text
 
 

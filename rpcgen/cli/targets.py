@@ -81,6 +81,31 @@ def options_of(arguments: argparse.Namespace, url: str) -> dict[str, typing.Any]
     return options
 
 
+def connected(url: str, arguments: argparse.Namespace, *, about: str = "", **options: typing.Any) -> Channels:
+    """Gives a channel to a server, or to those of a registry.
+
+    Args:
+        url: Where to.
+        arguments: Of the command, with those of ``add_options``.
+        about: What is said before what is wrong with the URL or the options.
+        **options: More of ``rpc.connect``.
+
+    Raises:
+        CommandError: It cannot be used.
+    """
+    from rpcgen import runtime as rpc
+
+    hush()
+    try:
+        return rpc.connect(url, **options_of(arguments, url), **options)
+    except (ValueError, OSError) as error:
+        raise CommandError(about + printable(str(error))) from error
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("rpcgen"):
+            raise
+        raise CommandError(str(error)) from error
+
+
 class Target:
     """A server, or a registry whose servers are asked.
 
@@ -119,19 +144,8 @@ class Target:
         """
         from rpcgen import runtime as rpc
 
-        hush()
-        try:
-            options = options_of(self._arguments, self.url)
-            if self.is_registry and service is not None:
-                options["service"] = service
-            channel = rpc.connect(self.url, **options)
-        except (ValueError, OSError) as error:
-            raise CommandError(printable(str(error))) from error
-        except ImportError as error:
-            if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("rpcgen"):
-                raise
-            raise CommandError(str(error)) from error
-        with channel:
+        chosen = {"service": service} if self.is_registry and service is not None else {}
+        with connected(self.url, self._arguments, **chosen) as channel:
             try:
                 yield channel
             except rpc.RemoteException:
