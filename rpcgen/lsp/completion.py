@@ -14,6 +14,7 @@ from rpcgen.compiler.annotate import PLACES
 from rpcgen.compiler.expectation import next_tag
 from rpcgen.compiler.members import LAST_TAG
 from rpcgen.compiler.resolve import Resolver
+from rpcgen.compiler.scalars import RANGES
 from rpcgen.compiler.scope import TYPES, Scope
 from rpcgen.compiler.source import Source
 from rpcgen.lsp import mentions, words
@@ -37,6 +38,8 @@ _ANNOTATED: typing.Final[dict[str, list[str]]] = {
     }.items()
 }
 """What can stand at the members of a list."""
+
+_NUMBERS: typing.Final = frozenset({*RANGES, "float", "double", "decimal"})
 
 
 class Proposal(typing.NamedTuple):
@@ -303,19 +306,6 @@ def _detail(node: typing.Any) -> str:
 
 def _fits(had: model.Type, wanted: model.Type) -> bool:
     """Tells whether a constant of one type could be a value of another: numbers go into numbers."""
-    numbers = {
-        "byte",
-        "short",
-        "int",
-        "long",
-        "ubyte",
-        "ushort",
-        "uint",
-        "ulong",
-        "float",
-        "double",
-        "decimal",
-    }
     if isinstance(had, model.Scalar) and isinstance(wanted, model.Scalar):
-        return had.name == wanted.name or {had.name, wanted.name} <= numbers
+        return had.name == wanted.name or {had.name, wanted.name} <= _NUMBERS
     return had == wanted
