@@ -13,7 +13,7 @@ import pytest
 from rpcgen.compiler.changes.rules import RULES
 from tests.evolution.json_talk import talk_in_json
 from tests.evolution.talk import changes
-from tests.evolution.test_rules import GOLDEN, goes_wrong, golden
+from tests.evolution.test_rules import goes_wrong, golden_pairs
 
 OF_JSON = sorted(code for code, rule in RULES.items() if rule.level == "json")
 
@@ -21,10 +21,7 @@ OF_JSON = sorted(code for code, rule in RULES.items() if rule.level == "json")
 @pytest.mark.parametrize("code", OF_JSON)
 def test_a_flagged_pair_goes_wrong_in_json(code: str) -> None:
     """Every case of it; by this rule alone, and not in bytes."""
-    cases = [path.name for path in GOLDEN.iterdir() if path.name.startswith(code)]
-    assert cases
-    for case in cases:
-        old, new = golden(case, "old"), golden(case, "new")
+    for old, new in golden_pairs(code):
         assert {change.code for change in changes(old, new, "json")} == {code}
         assert not changes(old, new)
         assert goes_wrong(old, new, functools.partial(talk_in_json, news=False))

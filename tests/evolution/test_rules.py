@@ -89,13 +89,17 @@ def golden(case: str, side: str) -> Version:
     return Version({"stock.idl": (GOLDEN / case / side / "stock.idl").read_text()}, side)
 
 
+def golden_pairs(code: str) -> list[tuple[Version, Version]]:
+    """Gives both versions of every golden case of a rule; there is one at least."""
+    cases = [path.name for path in GOLDEN.iterdir() if path.name.startswith(code)]
+    assert cases
+    return [(golden(case, "old"), golden(case, "new")) for case in cases]
+
+
 @pytest.mark.parametrize("code", AT_ONCE)
 def test_a_flagged_pair_goes_wrong(code: str) -> None:
     """Every case of it that breaks by this rule alone."""
-    cases = [path.name for path in GOLDEN.iterdir() if path.name.startswith(code)]
-    assert cases
-    for case in cases:
-        old, new = golden(case, "old"), golden(case, "new")
+    for old, new in golden_pairs(code):
         assert {change.code for change in changes(old, new)} == {code}
         assert goes_wrong(old, new)
 
