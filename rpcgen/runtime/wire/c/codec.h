@@ -67,7 +67,6 @@ struct Shape;
 typedef struct {
     uint8_t tag;
     bool optional;        /* None leaves it out */
-    bool always;          /* it is written, whatever its value is */
     Absence absence;
     Py_ssize_t place;     /* among the arguments of the constructor or method */
     Py_ssize_t offset;    /* of the slot in an instance; 0: read by name */

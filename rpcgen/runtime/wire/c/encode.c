@@ -490,8 +490,7 @@ static INLINE PyObject *field_value(const Field *field, PyObject *instance)
     return Py_XNewRef(*(PyObject **)((char *)instance + field->offset));
 }
 
-/* What must be written runs no Python code if it is a number or a string; all else may, and that may take the value
-   out of its slot. */
+/* It may run Python code, which may take the value out of its slot. */
 static APART int write_held(Writer *writer, const Shape *shape, PyObject *value)
 {
     Py_INCREF(value);
@@ -500,60 +499,64 @@ static APART int write_held(Writer *writer, const Shape *shape, PyObject *value)
     return done;
 }
 
-/* Any field. */
-static APART int write_field(
-    Writer *writer, const Field *field, PyObject *instance, PyObject *const *values, PyObject *default_)
+/* Takes back what was written from a place on, if those are the bytes of the field's default. */
+static APART void leave_out(Writer *writer, const Field *field, Py_ssize_t start)
 {
-    if (field->absence == GONE)
+    Py_ssize_t size = written(writer) - start - 1;
+    if (size == PyBytes_GET_SIZE(field->left_out)
+        && memcmp(writer->begin + start + 1, PyBytes_AS_STRING(field->left_out), size) == 0)
+        writer->at = writer->begin + start;
+}
+
+/* A field that is not reserved; default_ stands for a value that is not given. */
+static INLINE int write_field(Writer *writer, const Field *field, PyObject *value, PyObject *default_)
+{
+    if ((field->optional && value == Py_None) || (value == default_ && field->absence != REQUIRED))
         return 0;
-    PyObject *value = values ? Py_XNewRef(values[field->place]) : field_value(field, instance);
+    if (have_room(writer, 9) < 0)
+        return -1;
+    Py_ssize_t start = written(writer);
+    const Shape *type = field->shape;
+    *writer->at++ = field->tag;
+    if (IS_NUMBER(type->kind)) {
+        if (RARE(put_number(type->kind, writer->at, value) < 0))
+            return -1;
+        writer->at += type->width;
+    } else if (RARE((type->kind == K_STRING ? write_string(writer, value) : write_held(writer, type, value)) < 0)) {
+        return -1;
+    }
+    if (field->left_out != NULL)
+        leave_out(writer, field, start);
+    return 0;
+}
+
+/* One that is no slot. */
+static APART int write_attribute(Writer *writer, const Field *field, PyObject *instance, PyObject *default_)
+{
+    PyObject *value = PyObject_GetAttr(instance, field->name);
     if (value == NULL)
         return -1;
-    int done = 0;
-    if (!(field->optional && value == Py_None) && !(value == default_ && field->absence != REQUIRED)
-        && (done = have_room(writer, 1)) == 0) {
-        Py_ssize_t start = written(writer);
-        *writer->at++ = field->tag;
-        done = write_value(writer, field->shape, value);
-        if (done == 0 && field->left_out != NULL) {
-            Py_ssize_t size = written(writer) - start - 1;
-            if (size == PyBytes_GET_SIZE(field->left_out)
-                && memcmp(writer->begin + start + 1, PyBytes_AS_STRING(field->left_out), size) == 0)
-                writer->at = writer->begin + start;
-        }
-    }
+    int done = write_field(writer, field, value, default_);
     Py_DECREF(value);
     return done;
 }
 
-/* The fields of an instance, or values by their places; default_ stands for one that is not given. */
+/* The fields of an instance, or values by their places. */
 static INLINE int write_each(
     Writer *writer, const Shape *shape, PyObject *instance, PyObject *const *values, PyObject *default_)
 {
     const Field *end = shape->fields + shape->count;
     for (const Field *field = shape->fields; field < end; field++) {
-        PyObject *value = NULL;
-        if (field->always)
-            value = values ? values[field->place] : field->offset ? *(PyObject **)((char *)instance + field->offset) : NULL;
-        if (value == NULL) {
-            if (write_field(writer, field, instance, values, default_) < 0)
+        if (field->absence == GONE)
+            continue;
+        if (values == NULL && RARE(field->offset == 0)) {
+            if (write_attribute(writer, field, instance, default_) < 0)
                 return -1;
             continue;
         }
-        const Shape *type = field->shape;
-        if (have_room(writer, 9) < 0)
+        PyObject *value = values ? values[field->place] : *(PyObject **)((char *)instance + field->offset);
+        if (RARE(value == NULL || write_field(writer, field, value, default_) < 0))
             return -1;
-        *writer->at++ = field->tag;
-        if (IS_NUMBER(type->kind)) {
-            if (RARE(put_number(type->kind, writer->at, value) < 0))
-                return -1;
-            writer->at += type->width;
-        } else if (type->kind == K_STRING) {
-            if (RARE(write_string(writer, value) < 0))
-                return -1;
-        } else if (RARE(write_held(writer, type, value) < 0)) {
-            return -1;
-        }
     }
     return 0;
 }

@@ -161,7 +161,6 @@ static int fill_field(Shape *shape, Field *field, PyObject *row)
     field->absent = Py_NewRef(absent);
     field->left_out = is_given(left_out) ? Py_NewRef(left_out) : NULL;
     field->cls = is_given(cls) ? Py_NewRef(cls) : NULL;
-    field->always = field->absence == REQUIRED && !optional && field->left_out == NULL;
     field->offset = field->absence == GONE ? 0 : slot_of(field->cls ? field->cls : shape->cls, field->name);
     return 0;
 }
