@@ -21,9 +21,8 @@ from setuptools.errors import CompileError
 FLAGS = [] if os.name == "nt" else ["-O3", "-std=gnu11", "-fvisibility=hidden"]
 
 # Not all compilers know these. Intel's processors from Skylake to Cascade Lake read jumps that cross 32 bytes
-# slowly, which costs the codec a tenth: https://www.intel.com/content/dam/support/us/en/documents/processors/
-# mitigations-jump-conditional-code-erratum.pdf
-PERHAPS = ["-Wa,-mbranches-within-32B-boundaries"] if platform.machine() in ("x86_64", "AMD64") else []
+# slowly (Intel, "Mitigations for Jump Conditional Code Erratum", 2019), which costs the codec a tenth.
+PERHAPS = ["-Wa,-mbranches-within-32B-boundaries"] if platform.machine() == "x86_64" else []
 
 
 class BuildExtensions(build_ext):  # type: ignore[misc]  # setuptools says no types
