@@ -33,9 +33,9 @@ from rpcgen.runtime.schema import (
 from rpcgen.runtime.wire.limits import ALIKE
 from rpcgen.runtime.wire.scalars import CODES, ENUM_CODE, SIZED, SIZES, conversion
 from rpcgen.runtime.wire.source import (
-    SURPRISE,
     Linker,
     Source,
+    Surprise,
     by_count,
     needed,
 )
@@ -63,7 +63,7 @@ class Reader:
         self.source = source
         self._levels = levels
         self._counted = counted
-        self.surprise = source.constant(SURPRISE, "SURPRISE")
+        self.surprise = source.constant(Surprise, "Surprise")
 
     def fields(self, fields: tuple[Field, ...]) -> list[str]:
         """Adds what reads a block's fields; gives the expressions of their values, in their order."""

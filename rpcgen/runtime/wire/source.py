@@ -17,10 +17,12 @@ Function: typing.TypeAlias = "collections.abc.Callable[..., typing.Any]"
 
 
 class Surprise(Exception):
-    """A compiled function met what it was not made for; the reference decides what it means."""
+    """A compiled function met what it was not made for; the reference decides what it means.
 
+    The class is raised, never one instance for all: that would hold on to the frames, and so to the
+    messages, of each time that it was raised.
+    """
 
-SURPRISE = Surprise()
 
 _OURS = ("args", "data", "end", "item", "key", "left", "limits", "pos", "room", "value")
 """Names that sources use for themselves."""

@@ -33,9 +33,9 @@ from rpcgen.runtime.wire.encoder import default_bytes
 from rpcgen.runtime.wire.row import Fixed, Part, Row, Sized, Whole
 from rpcgen.runtime.wire.scalars import CODES, ENUM_CODE, SIZED, conversion
 from rpcgen.runtime.wire.source import (
-    SURPRISE,
     Linker,
     Source,
+    Surprise,
     by_count,
     needed,
     packed,
@@ -84,7 +84,7 @@ class Writer:
         self.source = source
         self._levels = levels
         self._inlined = inlined
-        self.surprise = source.constant(SURPRISE, "SURPRISE")
+        self.surprise = source.constant(Surprise, "Surprise")
 
     def fields(self, row: Row, fields: collections.abc.Iterable[tuple[Field, str]], *, call: bool) -> None:
         """Adds fields, given with their values' expressions, to a row; a call's may be left out."""
@@ -277,7 +277,7 @@ class Writer:
     def _member(self, cls: type) -> str:
         def member(value: object) -> object:
             if value.__class__ is not cls:
-                raise SURPRISE
+                raise Surprise
             return value
 
         return self.source.constant(member, f"{cls.__name__}_member")

@@ -459,7 +459,7 @@ def test_names_that_emitted_source_uses_itself() -> None:
         "room",
         "args",
         "limits",
-        "SURPRISE",
+        "Surprise",
         "pack_B",
         "map",
         "type",
