@@ -3,11 +3,16 @@
 An allocator gives such memory back to the system and takes it anew, page by page, each time, which
 costs ten times what it costs to fill it. So a few pieces are kept for the whole process; one is free
 when nobody looks into it any more.
+
+Memory that is new is asked of the system itself, which gives each page when it is first written: a
+peer that announces 16 MiB and sends 100 bytes takes one page. (What comes from the allocator may be
+memory that was used before, and is then cleared at once.)
 """
 
 from __future__ import annotations
 
 import collections
+import mmap
 import typing
 
 LARGEST: typing.Final = 4 * 1024 * 1024
@@ -16,13 +21,20 @@ LARGEST: typing.Final = 4 * 1024 * 1024
 _LEAST = 64 * 1024
 _KEPT = 2
 
-_spares: collections.deque[bytearray] = collections.deque()
+_PRIVATE: typing.Any = (
+    {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+)
+"""Not shared with processes that are forked off."""
+
+_spares: collections.deque[mmap.mmap] = collections.deque()
 
 
 def room(size: int) -> memoryview:
     """Gives memory of so many bytes, of any content; it is the caller's for as long as a view of it exists."""
-    if not _LEAST <= size <= LARGEST:
+    if size < _LEAST:
         return memoryview(bytearray(size))
+    if size > LARGEST:
+        return memoryview(_new(size))
     for _ in range(_KEPT):
         # In other threads' way for as long as it is taken out: they take memory of their own then.
         try:
@@ -34,13 +46,17 @@ def room(size: int) -> memoryview:
             _spares.append(spare)
             return view
         _spares.append(spare)
-    made = bytearray(size)
+    made = _new(size)
     view = memoryview(made)
     _keep(made)
     return view
 
 
-def _keep(made: bytearray) -> None:
+def _new(size: int) -> mmap.mmap:
+    return mmap.mmap(-1, size, **_PRIVATE)
+
+
+def _keep(made: mmap.mmap) -> None:
     """Keeps it, instead of a smaller one that is free if there are enough."""
     if len(_spares) >= _KEPT:
         try:
@@ -54,10 +70,10 @@ def _keep(made: bytearray) -> None:
     _spares.append(made)
 
 
-def _is_free(spare: bytearray) -> bool:
+def _is_free(spare: mmap.mmap) -> bool:
     """Says whether nobody looks into it: what is looked into cannot change its size."""
     try:
-        spare.append(spare.pop())
-    except BufferError:
+        spare.resize(len(spare))
+    except (BufferError, SystemError):  # the latter on systems that cannot: nothing is used again there
         return False
     return True

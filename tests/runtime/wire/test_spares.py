@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import ctypes
+import pathlib
+import resource
 import threading
 import typing
 
@@ -21,7 +24,7 @@ def nothing_kept() -> typing.Iterator[None]:
 
 
 def where(view: memoryview) -> int:
-    return id(view.obj)
+    return ctypes.addressof(ctypes.c_char.from_buffer(view))
 
 
 def test_memory_is_used_again_once_nobody_looks_into_it() -> None:
@@ -44,6 +47,19 @@ def test_a_view_is_of_the_size_asked_for() -> None:
 def test_small_and_very_large_memory_is_not_kept(size: int) -> None:
     assert len(spares.room(size)) == size
     assert not spares._spares
+
+
+@pytest.mark.parametrize("size", [spares.LARGEST, 4 * spares.LARGEST])
+def test_memory_is_not_there_before_it_is_written(size: int) -> None:
+    def resident() -> int:
+        return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    before = resident()
+    held = [spares.room(size) for _ in range(10)]
+    assert resident() - before < size
+    for view in held:
+        view[:] = bytes(size)
+    assert resident() - before > size
 
 
 def test_a_little_is_kept_however_much_is_asked_for_at_once() -> None:
