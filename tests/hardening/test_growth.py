@@ -23,10 +23,18 @@ ROUNDS = 6
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(kind, marks=pytest.mark.xdist_group(f"bad {kind}")) for kind in KINDS],
+    params=[
+        pytest.param(
+            (kind, codec),
+            marks=pytest.mark.xdist_group(f"bad {kind}"),
+            id=kind if codec is None else f"{kind} in Python",
+        )
+        for kind, codec in [*((kind, None) for kind in KINDS), ("ThreadServer", "python")]
+    ],
 )
 def target(request: pytest.FixtureRequest) -> typing.Iterator[Target]:
-    with Target(request.param) as running:
+    kind, codec = request.param
+    with Target(kind, codec=codec) as running:
         yield running
 
 
@@ -91,6 +99,22 @@ def test_what_claims_much_takes_little(target: Target, name: str) -> None:
     # A bomb may take as much as an honest message of the length that it claims.
     allowed = 3 * cases.LIMIT if "bomb" in name else MIB
     assert target.memory("VmHWM") - before < allowed * len(target.processes())
+
+
+@pytest.mark.parametrize("framed", [False, True], ids=["plain", "framed"])
+def test_what_is_announced_takes_no_memory_before_it_comes(target: Target, framed: bool) -> None:
+    if framed and not speaks_framed(target):
+        pytest.skip("this kind of server takes plain messages alone")
+    block = bytes(cases.LIMIT - 100)
+    call = frame(1, 0, 1, cases.named("take", block)) if framed else raw.call("take", block)
+    before, descriptors = target.memory(), target.descriptors()
+    with contextlib.ExitStack() as stack:
+        for _ in range(10):
+            stack.enter_context(client(target, framed=framed)).sendall(call[:100])
+        with Bystander(target.port) as other:
+            other.goes_on(1)
+        assert target.memory() - before < cases.LIMIT
+    until(lambda: target.descriptors() <= descriptors, target.descriptors)
 
 
 @pytest.mark.parametrize(

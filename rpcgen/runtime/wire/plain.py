@@ -16,6 +16,7 @@ from rpcgen.runtime.errors import ProtocolError
 from rpcgen.runtime.wire.choice import choice
 from rpcgen.runtime.wire.codec import FAULT, ReferenceCodec
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
+from rpcgen.runtime.wire.spares import room
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -204,12 +205,15 @@ class CallReader:
             anything is taken for it.
     """
 
-    __slots__ = ("_chunks", "_limits", "_needs", "_pos", "pending")
+    __slots__ = ("_chunks", "_filled", "_limits", "_long", "_needs", "_pos", "pending")
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._chunks: list[bytes] = []
         self._pos = 0  # in the first chunk; more than one chunk only while a call is not whole
+        self._long: memoryview | None = None
+        """A long call, of which so many bytes have come; chunks are of what comes after it."""
+        self._filled = 0
         self.pending = 0
         """Bytes that have come and are not taken out: of the next call, or several."""
         self._needs = 8
@@ -235,9 +239,14 @@ class CallReader:
 
     def feed(self, data: bytes) -> None:
         """Takes what was received; it must not be changed afterwards."""
+        self.pending += len(data)
+        if self._long is not None and self._filled < len(self._long):
+            part = memoryview(data)[: len(self._long) - self._filled]
+            self._long[self._filled : self._filled + len(part)] = part
+            self._filled += len(part)
+            data = data[len(part) :]
         if data:
             self._chunks.append(data)
-            self.pending += len(data)
 
     def next_call(self) -> tuple[str, Data] | None:
         """Takes the next call out.
@@ -249,6 +258,8 @@ class CallReader:
             ProtocolError: The bytes are no calls; nothing more can be read from the connection.
         """
         while self.pending >= self._needs:
+            if self._long is not None:
+                return self._taken_long(self._long)
             data, pos = self._joined(), self._pos
             (name,) = _u32(data, pos)
             if name > self._limits.name:
@@ -263,6 +274,8 @@ class CallReader:
                 if size > self._limits.message:
                     raise _too_large(size, self._limits)
                 self._needs = size
+                if size > _LONG:
+                    self._collect(size, data, pos)
                 return None
             if size > self._limits.message:
                 raise _too_large(size, self._limits)
@@ -284,6 +297,19 @@ class CallReader:
             chunks[:] = [b"".join(chunks)]
         return chunks[0]
 
+    def _collect(self, size: int, data: bytes, pos: int) -> None:
+        """Begins to collect a long call where it will be read, for which its parts are not joined again."""
+        self._long, self._filled = room(size), len(data) - pos
+        self._long[: self._filled] = memoryview(data)[pos:]
+        self._chunks.clear()
+        self._pos = 0
+
+    def _taken_long(self, data: memoryview) -> tuple[str, Data]:
+        self._long, self._needs = None, 8
+        self.pending -= len(data)
+        (name,) = _u32(data, 0)
+        return _call(data, 0, name + 4, len(data))
+
     def _taken(self, data: bytes, pos: int, begin: int, end: int) -> tuple[str, Data]:
         self._needs = 8
         if end == len(data):
@@ -292,17 +318,22 @@ class CallReader:
         else:
             self._pos = end
             self.pending = len(data) - end
-        try:
-            # The arguments of a long call are not copied once more.
-            block = data[begin + 4 : end] if end - begin < _LONG else memoryview(data)[begin + 4 : end]
-            return str(data[pos + 4 : begin], "utf-8"), block
-        except UnicodeDecodeError:
-            raise ProtocolError(f"a method's name is not UTF-8: {data[pos + 4 : begin]!r}") from None
+        # The arguments of a long call are not copied once more.
+        return _call(data if end - begin < _LONG else memoryview(data), pos, begin, end)
 
     def _unframed(self, data: bytes, pos: int, name: int) -> ProtocolError:
         if data[pos : pos + 1] == _FRAMED:
             return ProtocolError("the peer speaks framed messages (first byte C1); this server speaks plain")
         return ProtocolError(f"a method's name of {name} bytes; the limit is {self._limits.name}")
+
+
+def _call(data: Data, pos: int, begin: int, end: int) -> tuple[str, Data]:
+    """Gives the call at pos, whose arguments' length is at begin."""
+    name = bytes(data[pos + 4 : begin])
+    try:
+        return name.decode(), data[begin + 4 : end]
+    except UnicodeDecodeError:
+        raise ProtocolError(f"a method's name is not UTF-8: {name!r}") from None
 
 
 def _too_large(size: int, limits: Limits) -> ProtocolError:
