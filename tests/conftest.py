@@ -70,14 +70,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> typing.Iterator[None]:
     Those go through the same lines thousands of times, which takes four times as long while lines are
     counted; and that a line is reached says something only where its test knows what for.
     """
-    counting = _coverage()
-    if counting is None or _is_counted(item):
-        return (yield)
-    counting.stop()
+    stopped = [] if _is_counted(item) else _stop_counting()
     try:
         return (yield)
     finally:
-        counting.start()
+        for counting in reversed(stopped):
+            counting.start()
 
 
 def _is_counted(item: pytest.Item) -> bool:
@@ -86,10 +84,14 @@ def _is_counted(item: pytest.Item) -> bool:
     return not is_bulky and any(item.path.is_relative_to(part) for part in _COUNTED)
 
 
-def _coverage() -> typing.Any:
-    """What counts lines in this process; None: nothing does."""
+def _stop_counting() -> list[typing.Any]:
+    """Stops all that counts lines in this process, and gives it: pytest-cov has two at it in a worker."""
     module = sys.modules.get("coverage")
-    return None if module is None else module.Coverage.current()
+    stopped: list[typing.Any] = []
+    while module is not None and (counting := module.Coverage.current()) is not None:
+        counting.stop()
+        stopped.append(counting)
+    return stopped
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
