@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import copy
 import math
 import time
 import typing
@@ -182,6 +181,8 @@ def with_options(stub: _Stub, **options: typing.Unpack[CallOptions]) -> _Stub:
         ValueError: The timeout is not above 0, or fewer than one try is allowed.
         TypeError: There is no such option, or metadata is not what it should be.
     """
+    import copy
+
     fitted = copy.copy(stub)
     if "timeout" in options:
         fitted._timeout = checked_timeout(options.pop("timeout"))

@@ -191,12 +191,12 @@ else:
         # them is less to make, less for the collector to go through, and less memory. Of scalars with
         # defaults that are equal only if they are the same: nothing here holds a module's classes.
         def __call__(cls, tag, name, type, default=REQUIRED, attr=""):
-            if type.__class__ is not Scalar or default.__class__ not in _PLAIN:
-                return _make(cls, tag, name, type, default, attr)
-            key = (tag, name, type, default, default.__class__, attr)
-            param = _made.get(key)
-            if param is None:
-                param = _made[key] = _make(cls, tag, name, type, default, attr)
+            try:
+                return _made[tag, name, type, default, default.__class__, attr]
+            except (KeyError, TypeError):  # the latter of a default that cannot be a key
+                param = _make(cls, tag, name, type, default, attr)
+            if type.__class__ is Scalar and default.__class__ in _PLAIN:
+                _made[tag, name, type, default, default.__class__, attr] = param
             return param
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import typing
 
 from rpcgen.runtime.beside import Beside, with_code
@@ -85,6 +84,8 @@ def with_task_options(stub: Stub, **options: typing.Unpack[TaskOptions]) -> Stub
         raise TypeError(
             f"a task has no option {', '.join(sorted(unknown))}: there are {', '.join(TaskOptions.__annotations__)}"
         )
+    import copy
+
     fitted = copy.copy(stub)
     fitted._options = {**stub._options, **options}
     return fitted

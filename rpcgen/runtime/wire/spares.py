@@ -12,19 +12,16 @@ memory that was used before, and is then cleared at once.)
 from __future__ import annotations
 
 import collections
-import mmap
 import typing
+
+if typing.TYPE_CHECKING:
+    import mmap
 
 LARGEST: typing.Final = 4 * 1024 * 1024
 """Bytes of what is kept at most; larger memory is taken anew each time."""
 
 _LEAST = 64 * 1024
 _KEPT = 2
-
-_PRIVATE: typing.Any = (
-    {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
-)
-"""Not shared with processes that are forked off."""
 
 _spares: collections.deque[mmap.mmap] = collections.deque()
 
@@ -53,7 +50,13 @@ def room(size: int) -> memoryview:
 
 
 def _new(size: int) -> mmap.mmap:
-    return mmap.mmap(-1, size, **_PRIVATE)
+    import mmap  # not before a long message comes: a short program does without
+
+    # Not shared with processes that are forked off.
+    flags: typing.Any = (
+        {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    )
+    return mmap.mmap(-1, size, **flags)
 
 
 def _keep(made: mmap.mmap) -> None:
