@@ -257,6 +257,7 @@ class Engine:
         return called(context, method.quick, given)
 
     def _is_full(self) -> bool:
+        # Which loop runs is asked only where there may be no room: asking takes longer than all else here.
         return self._here is not None and self._here.runner.is_full and self.here().runner.is_full
 
     async def rest(
