@@ -42,6 +42,9 @@ MET, MISSED = ("#2c9a63", "o"), ("#d4504c", "X")
 FLOORS = ("floor", "bare", "raw sockets", "Python alone")
 """What the name of a floor has in it."""
 
+LETTER = 0.07
+"""Inches that a letter of a name takes: what is left is the plot's."""
+
 WIDE = 20.0
 """Values that lie so many times apart stand on a logarithmic axis."""
 
@@ -99,7 +102,8 @@ def _draw(
     line: float | None = None,
 ) -> None:
     with matplotlib.rc_context(typing.cast("typing.Any", STYLE)):
-        canvas = Canvas(figsize=(8, 0.9 + 0.22 * len(rows)), layout="constrained")
+        wide = max(8, 5 + LETTER * max(len(figure.name) for figure, _ in rows))
+        canvas = Canvas(figsize=(wide, 0.9 + 0.22 * len(rows)), layout="constrained")
         canvas.patch.set_alpha(0)
         axes = canvas.add_subplot()
         axes.patch.set_alpha(0)
