@@ -61,8 +61,14 @@ def answering(*pieces: bytes) -> typing.Callable[[socket.socket], object]:
     return answer
 
 
+_given: set[int] = set()
+
+
 def unused_port() -> int:
-    """A port that nobody listens at; it was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port that nobody listens at; it was free a moment ago, and is no other's that was given before."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port: int = listener.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
