@@ -22,8 +22,6 @@ from tests.support.waiting import PATIENCE, until
 
 COUNT = 300
 
-UNREAD_COUNT = 20
-
 KEPT = int(pathlib.Path("/proc/sys/net/ipv4/tcp_wmem").read_text().split()[2])
 """Bytes that the system keeps for a connection at most, of what is not received at the other end."""
 
@@ -108,7 +106,7 @@ def test_who_takes_nothing_is_let_go(target: Target, way: str) -> None:
         other = stack.enter_context(Bystander(target.port))
         other.goes_on(1)
         descriptors = target.descriptors()
-        for _ in range(UNREAD_COUNT):
+        for _ in range(50):
             sock = stack.enter_context(socket.socket())
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             sock.connect(("127.0.0.1", target.port))

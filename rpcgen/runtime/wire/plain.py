@@ -257,7 +257,7 @@ class CallReader:
         Raises:
             ProtocolError: The bytes are no calls; nothing more can be read from the connection.
         """
-        while self.pending >= self._needs:
+        if self.pending >= self._needs:
             if self._long is not None:
                 return self._taken_long(self._long)
             data, pos = self._joined(), self._pos
@@ -270,15 +270,13 @@ class CallReader:
             begin = pos + 4 + name
             (block,) = _u32(data, begin)
             size = name + block + 8
+            if size > self._limits.message:
+                raise ProtocolError(f"a call of {size} bytes; the limit is {self._limits.message}")
             if size > self.pending:
-                if size > self._limits.message:
-                    raise _too_large(size, self._limits)
                 self._needs = size
                 if size > _LONG:
                     self._collect(size, data, pos)
                 return None
-            if size > self._limits.message:
-                raise _too_large(size, self._limits)
             return self._taken(data, pos, begin, pos + size)
         if 0 < self.pending < 8:
             # What can be no call is refused before its eighth byte: it might never come.
@@ -334,7 +332,3 @@ def _call(data: Data, pos: int, begin: int, end: int) -> tuple[str, Data]:
         return name.decode(), data[begin + 4 : end]
     except UnicodeDecodeError:
         raise ProtocolError(f"a method's name is not UTF-8: {name!r}") from None
-
-
-def _too_large(size: int, limits: Limits) -> ProtocolError:
-    return ProtocolError(f"a call of {size} bytes; the limit is {limits.message}")

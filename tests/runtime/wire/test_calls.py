@@ -81,6 +81,32 @@ def test_a_long_call_in_small_pieces_is_joined_a_few_times_only() -> None:
     assert joins <= 4
 
 
+LONG = b"\1" + bytes(100_000) + b"\2"
+
+
+@pytest.mark.parametrize("step", [1, 1_000, 65_536, 100_000, 100_020, 150_000])
+def test_long_calls_in_any_pieces(step: int) -> None:
+    """Alone, behind others, before others, and two of them; what they were read from may be used again."""
+    calls = [("a", b"b"), ("long", LONG), ("c", b""), ("long", LONG), ("again", LONG[::-1]), ("d", b"e")]
+    stream = b"".join(message(name.encode(), block) for name, block in calls)
+    reader, found = CallReader(), []
+    for at in range(0, len(stream), step):
+        reader.feed(stream[at : at + step])
+        found += [(name, bytes(block)) for name, block in read(reader)]
+    assert found == calls
+    assert reader.pending == 0
+
+
+def test_a_long_call_whose_name_is_not_utf_8() -> None:
+    reader = CallReader()
+    whole = message(b"\xff", LONG)
+    reader.feed(whole[:-1])
+    assert reader.next_call() is None
+    reader.feed(whole[-1:])
+    with pytest.raises(rpc.ProtocolError, match="a method's name is not UTF-8"):
+        reader.next_call()
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
