@@ -27,7 +27,8 @@ async def test_handlers_of_every_kind() -> None:
         assert await stub.echo(b"data") == b"data"
         assert await stub.wait(7) == 7
         assert await stub.hurry() == 1
-    assert handlers.threads == {"rpcgen-1"}
+    assert handlers.threads
+    assert all(name.startswith("rpcgen-") for name in handlers.threads)
 
 
 @runs

@@ -450,7 +450,10 @@ def test_an_operator_deletes_what_is_needed(cluster: Cluster) -> None:
         assert task.result(PATIENCE) == 1
         gone = cluster.stub.divide(2)
         assert gone.result(PATIENCE) == 2
-        operator.delete(f"{cluster.root}/tasks/{gone.id}", recursive=True)
+        at_once = operator.transaction()  # one after the other, the master would give it out in between
+        at_once.delete(f"{cluster.root}/tasks/{gone.id}/status")
+        at_once.delete(f"{cluster.root}/tasks/{gone.id}")
+        assert at_once.commit() == [True, True]
         until(lambda: cluster.master.counts()["ended"] == 2)
 
 
