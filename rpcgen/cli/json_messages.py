@@ -67,7 +67,7 @@ def reply_of(method: ReferenceCodec, data: object) -> bytes:
         raise DecodeError(f'a reply is {{"result": …}} or {{"error": {{…}}}}, not {shown_json(data)}')
     _only(data, "result", "error", "id")
     if "result" in data:
-        return method.encode_reply(MethodForms(method).read_result(data["result"]))
+        return bytes(method.encode_reply(MethodForms(method).read_result(data["result"])))
     error = data["error"]
     if not isinstance(error, dict) or not isinstance(error.get("type"), str):
         raise DecodeError(f'error is {{"type": …, "message": …}}, not {shown_json(error)}')

@@ -36,12 +36,13 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.wire.codec import Data
     from rpcgen.runtime.wire.limits import Limits
+    from rpcgen.runtime.wire.tailed import Message
 
     Protocol: typing.TypeAlias = type[MessageProtocol[typing.Any]]
 
 _log = logging.getLogger("rpcgen")
 
-Answer: typing.TypeAlias = "collections.abc.Callable[[Data], bytes]"
+Answer: typing.TypeAlias = "collections.abc.Callable[[Data], Message]"
 """From the block of a call's arguments to its reply."""
 
 Work: typing.TypeAlias = "collections.abc.Callable[[], None]"
@@ -98,7 +99,7 @@ class Dispatcher:
         """Raises TypeError for handlers that this dispatcher cannot call."""
         refuse_coroutines(stub.methods, stub.handlers)
 
-    def rare(self, name: str, arguments: Data) -> tuple[bytes, Work | None]:
+    def rare(self, name: str, arguments: Data) -> tuple[Message, Work | None]:
         """Answers what ``answers`` does not hold.
 
         Returns:
@@ -145,7 +146,7 @@ class Dispatcher:
         codec, limits = protocol.codec(), self._limits
         replies = self._replies(protocol)
 
-        def answer(arguments: Data) -> bytes:
+        def answer(arguments: Data) -> Message:
             try:
                 args = codec.decode_args(arguments, limits)
             except DecodeError as error:
@@ -179,7 +180,7 @@ class Dispatcher:
 class ReplyCodec(typing.Protocol):
     """What writes what a method returns and raises; faults are the same in every writing."""
 
-    def encode_reply(self, value: object, limits: Limits) -> bytes:
+    def encode_reply(self, value: object, limits: Limits) -> Message:
         """Gives the reply that returns a value; raises EncodeError where it does not fit."""
 
     def encode_raised(self, exc: RemoteException, limits: Limits) -> bytes | None:
@@ -250,7 +251,7 @@ class Replies:
         finally:
             del error  # its traceback holds this frame
 
-    def returned(self, value: object) -> bytes:
+    def returned(self, value: object) -> Message:
         """Gives the reply to a result; logs it if it does not fit its type."""
         try:
             return self._codec.encode_reply(value, self._limits)

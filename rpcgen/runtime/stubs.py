@@ -162,7 +162,7 @@ class MessageProtocol(_Generic["Result"]):
             TypeError: It is an exception that the method does not declare.
         """
         if not isinstance(result, BaseException) or self._returns_exceptions():
-            return self.codec().encode_reply(result)
+            return bytes(self.codec().encode_reply(result))
         raised = self.codec().encode_raised(result) if isinstance(result, RemoteException) else None
         if raised is None:
             raise TypeError(f"{self.name} does not declare {type(result).__name__}")

@@ -226,7 +226,7 @@ def test_random_interfaces(part: int, tmp_path: pathlib.Path, run: Run) -> None:
             said = run("decode", call, "--idl", idl)
             assert (said.status, said.log) == (0, "")
             assert run("encode", said.out, "--idl", idl).out.strip() == call
-            replies = [codec.encode_reply(random_value(rng, codec.returns))]
+            replies = [bytes(codec.encode_reply(random_value(rng, codec.returns)))]
             replies += [
                 made for each in codec.raises if (made := codec.encode_raised(random_value(rng, each)))
             ]

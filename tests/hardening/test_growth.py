@@ -101,11 +101,13 @@ def test_what_claims_much_takes_little(target: Target, name: str) -> None:
     assert target.memory("VmHWM") - before < allowed * len(target.processes())
 
 
+@pytest.mark.parametrize("one", [False, True], ids=["anything", "one value"])
 @pytest.mark.parametrize("framed", [False, True], ids=["plain", "framed"])
-def test_what_is_announced_takes_no_memory_before_it_comes(target: Target, framed: bool) -> None:
+def test_what_is_announced_takes_no_memory_before_it_comes(target: Target, framed: bool, one: bool) -> None:
     if framed and not speaks_framed(target):
         pytest.skip("this kind of server takes plain messages alone")
-    block = bytes(cases.LIMIT - 100)
+    size = cases.LIMIT - 100
+    block = b"\1" + size.to_bytes(4, "big") + bytes(size) if one else bytes(size)
     call = frame(1, 0, 1, cases.named("take", block)) if framed else raw.call("take", block)
     before, descriptors = target.memory(), target.descriptors()
     with contextlib.ExitStack() as stack:

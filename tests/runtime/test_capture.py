@@ -126,7 +126,7 @@ def test_calls(data: st.DataObject) -> None:
 def test_replies(data: st.DataObject) -> None:
     method: Method = data.draw(methods())
     codec = method.codecs()[1]
-    replies = [codec.encode_reply(data.draw(values(method.returns)))]
+    replies = [bytes(codec.encode_reply(data.draw(values(method.returns))))]
     replies += [made for kind in method.raises if (made := codec.encode_raised(data.draw(values(kind))))]
     replies.append(encode_fault(FaultCode.INTERNAL, "broken"))
     named = {codec.name: codec}
@@ -165,7 +165,7 @@ def frame(kind: int, call_id: int, payload: bytes, flags: int = 0) -> bytes:
 def client() -> bytes:
     """What a client sends that calls twice."""
     metadata = frames.encode_metadata({"trace": b"\x00\xff"}, 1000)
-    call = DIVIDE.encode_frame((200, 100))[frames.HEAD :]
+    call = bytes(DIVIDE.encode_frame((200, 100)))[frames.HEAD :]
     return b"".join(
         (
             frames.PREFACE,
@@ -186,7 +186,7 @@ def server() -> bytes:
     return b"".join(
         (
             encode_hello(Hello()),
-            frame(frames.REPLY, 1, DIVIDE.encode_reply(2.0)),
+            frame(frames.REPLY, 1, bytes(DIVIDE.encode_reply(2.0))),
             frame(frames.REPLY, 2, gzip, frames.COMPRESSED),
             frame(frames.FAULT, 3, frames.encode_fault(FaultCode.INTERNAL, "no", {"why": "so"})),
             frame(frames.PONG, 0, b"12345678"),

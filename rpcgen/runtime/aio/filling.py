@@ -1,8 +1,8 @@
-"""Receives a long frame where it will lie: bytes are not copied on the way.
+"""Long messages: received where they will lie, and sent from where they are.
 
 asyncio gives what comes as new ``bytes`` (quicker for small messages), or receives into memory that it
-is shown (5 times quicker for long ones). A connection has the first, and this stands in its place while
-a long frame is on its way.
+is shown (5 times quicker for long ones). A connection has the first, and ``Filling`` stands in its place
+while a long frame is on its way.
 """
 
 from __future__ import annotations
@@ -14,10 +14,18 @@ from time import monotonic
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.events import Event
     from rpcgen.runtime.wire.session import Session
+    from rpcgen.runtime.wire.tailed import Piece
 
 
 A_RECEIVE: typing.Final = 64 * 1024
 """Bytes that are received at once as new ``bytes``."""
+
+
+_LONG: typing.Final = 32 * 1024
+"""Bytes of what is not copied where that can be helped."""
+
+_SENT_WITH: typing.Final = 16 * 1024
+"""Bytes of those that are joined with what comes before them."""
 
 
 def receive_less(transport: asyncio.BaseTransport) -> None:
@@ -28,6 +36,23 @@ def receive_less(transport: asyncio.BaseTransport) -> None:
     """
     if hasattr(transport, "max_size"):
         transport.max_size = A_RECEIVE
+
+
+def write(transport: asyncio.WriteTransport, pieces: list[Piece]) -> None:
+    """Gives a transport what is to be sent."""
+    before: list[Piece] = []
+    for piece in pieces:
+        if len(piece) < _LONG:
+            before.append(piece)
+            continue
+        # asyncio sends at once what the system takes. Of a view it copies the rest once, of bytes twice;
+        # and a few bytes alone would wake the peer for nothing.
+        view = memoryview(piece)
+        transport.write(b"".join((*before, view[:_SENT_WITH])))
+        transport.write(view[_SENT_WITH:])
+        before.clear()
+    for piece in before:
+        transport.write(piece)
 
 
 class Framed(typing.Protocol):

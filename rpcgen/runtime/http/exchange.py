@@ -16,6 +16,7 @@ from rpcgen.runtime.aio.server.running import Call, Runner, called
 from rpcgen.runtime.errors import FaultCode
 from rpcgen.runtime.http.messages import Gone
 from rpcgen.runtime.wire.plain import encode_fault
+from rpcgen.runtime.wire.tailed import WRITTEN
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -23,6 +24,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.aio.server.dispatch import AsyncDispatcher, Method, Reply
     from rpcgen.runtime.contexts import Context
     from rpcgen.runtime.http.messages import Receive
+    from rpcgen.runtime.wire.tailed import Message
 
 _PATIENCE = 0.05
 """Seconds that a call runs before it is looked whether its client leaves."""
@@ -106,7 +108,7 @@ class Exchange:
     __slots__ = ("_call", "_receive", "_reply", "_watcher", "ready", "stuck_since")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._reply: asyncio.Future[bytes] = loop.create_future()
+        self._reply: asyncio.Future[Message] = loop.create_future()
         self._call: Call | None = None
         self._receive: Receive | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -119,7 +121,7 @@ class Exchange:
         receive: Receive,
         watch: Watch,
         running: collections.abc.Awaitable[None] | None = None,
-    ) -> bytes:
+    ) -> Message:
         """Waits for the reply; the handler is told if the client leaves, or the server gives the request up.
 
         Args:
@@ -166,7 +168,7 @@ class Exchange:
     async def taking(self) -> None:
         raise AssertionError("nobody is ever stuck")
 
-    def answer(self, call: Call, reply: bytes) -> None:
+    def answer(self, call: Call, reply: Message) -> None:
         if not self._reply.done():
             self._reply.set_result(reply)
 
@@ -262,7 +264,7 @@ class Engine:
 
     async def rest(
         self, method: Method, begun: Reply | None, given: typing.Any, context: Context, receive: Receive
-    ) -> bytes:
+    ) -> Message:
         """Gives the reply to a call for which ``quick`` had none.
 
         Args:
@@ -279,7 +281,7 @@ class Engine:
         here = self.here()
         exchange = Exchange(here.loop)
         call = Call(exchange, 0, method, context, True)
-        assert not isinstance(begun, bytes)
+        assert not isinstance(begun, WRITTEN)
         if method.how is How.TASK:
             return await exchange.reply(call, receive, here.calls, here.runner.run_here(call, begun))
         here.runner.await_result(call, begun)
@@ -287,7 +289,7 @@ class Engine:
 
     async def _run(
         self, method: Method, args: collections.abc.Sequence[object], context: Context, receive: Receive
-    ) -> bytes:
+    ) -> Message:
         here = self.here()
         if context.deadline is not None and context.deadline <= monotonic():
             return TOO_LATE
@@ -295,7 +297,7 @@ class Engine:
         call = Call(exchange, 0, method, context, not method.is_oneway)
         if method.how is How.INLINE:
             result = called(context, method.call, args)
-            if isinstance(result, bytes):
+            if isinstance(result, WRITTEN):
                 return method.receipt() if method.is_oneway else result
             here.runner.await_result(call, result)
         elif here.runner.is_full:

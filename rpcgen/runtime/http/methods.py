@@ -183,7 +183,7 @@ def _served(method: Method, limits: Limits, *, is_intercepted: bool) -> Served:
     if method.takes_thread or method.is_oneway:
         pass
     elif method.how is How.INLINE:
-        json.quick = json.call
+        json.quick = typing.cast("Quick", json.call)
     else:
         binary.quick = beginning(binary, limits, is_intercepted=is_intercepted)
         json.quick = functools.partial(begun, json)

@@ -18,6 +18,7 @@ from rpcgen.runtime.wire.codec import FAULT, RETURNED, fault
 from rpcgen.runtime.wire.forms import parse, text
 from rpcgen.runtime.wire.plain import CallReader, encode_fault
 from rpcgen.runtime.wire.scalars import shown
+from rpcgen.runtime.wire.tailed import WRITTEN
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -203,13 +204,14 @@ class Routes:
             return Response(200, call, kind, self._methods.version)
         method, block = call
         reply = self._engine.quick(method, block, context)
-        if not isinstance(reply, bytes):
+        if not isinstance(reply, WRITTEN):
             reply = await self._engine.rest(method, reply, block, context, receive)
+        whole = bytes(reply)
         if context.reply:
             return self._with_metadata(
-                reply, method, context, lambda reply: Response(200, reply, kind, self._methods.version)
+                whole, method, context, lambda reply: Response(200, reply, kind, self._methods.version)
             )
-        return Response(200, reply, kind, self._methods.version)
+        return Response(200, whole, kind, self._methods.version)
 
     def _unusual(self, data: bytes) -> tuple[Method, Data] | bytes:
         """Gives what a plain call message says: the method and the block of its arguments; or the reply to it."""
@@ -240,9 +242,10 @@ class Routes:
     ) -> Response:
         method = served.json
         reply = self._engine.quick(method, args, context)
-        if not isinstance(reply, bytes):
+        if not isinstance(reply, WRITTEN):
             reply = await self._engine.rest(method, reply, args, context, receive)
-        return self._with_metadata(reply, method, context, shape) if context.reply else shape(reply)
+        whole = bytes(reply)
+        return self._with_metadata(whole, method, context, shape) if context.reply else shape(whole)
 
     def _with_metadata(self, reply: bytes, method: Method, context: Context, shape: Shape) -> Response:
         try:

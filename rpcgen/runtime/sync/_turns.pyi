@@ -2,9 +2,11 @@ import collections.abc
 
 from rpcgen.runtime.contexts import Context
 from rpcgen.runtime.dispatch import Answer, Dispatcher
+from rpcgen.runtime.wire.tailed import Message
 
-def exchange(fd: int, message: bytes, /) -> bytes | tuple[int, int]: ...
-def call(fd: int, frame: bytes, call_id: int, seconds: float, /) -> bytes | tuple[int, int, bytes]: ...
+# Short ones, which are bytes.
+def exchange(fd: int, message: Message, /) -> bytes | tuple[int, int]: ...
+def call(fd: int, frame: Message, call_id: int, seconds: float, /) -> bytes | tuple[int, int, bytes]: ...
 def serve(
     fd: int,
     answers: dict[str, Answer],
@@ -14,7 +16,7 @@ def serve(
     name: int,
     message: int,
     /,
-) -> bytes | tuple[bytes, int] | None: ...
+) -> bytes | tuple[Message, int] | None: ...
 def serve_frames(
     fd: int,
     answers: dict[str, Answer],
@@ -26,4 +28,4 @@ def serve_frames(
     longest: int,
     shortest: int,
     /,
-) -> tuple[int, bytes | None, int]: ...
+) -> tuple[int, Message | None, int]: ...

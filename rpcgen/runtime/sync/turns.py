@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import typing
 
 from rpcgen.runtime.wire.choice import choice
@@ -17,14 +18,15 @@ if typing.TYPE_CHECKING:
 
     from rpcgen.runtime.contexts import Context
     from rpcgen.runtime.dispatch import Answer, Dispatcher
+    from rpcgen.runtime.wire.tailed import Message
 
-    Exchange: typing.TypeAlias = collections.abc.Callable[[int, bytes], bytes | tuple[int, int]]
+    Exchange: typing.TypeAlias = collections.abc.Callable[[int, Message], bytes | tuple[int, int]]
     Call: typing.TypeAlias = collections.abc.Callable[
-        [int, bytes, int, float], bytes | tuple[int, int, bytes]
+        [int, Message, int, float], bytes | tuple[int, int, bytes]
     ]
     Serve: typing.TypeAlias = collections.abc.Callable[
         [int, dict[str, Answer], collections.abc.Callable[[], int], Dispatcher, Context, int, int],
-        bytes | tuple[bytes, int] | None,
+        bytes | tuple[Message, int] | None,
     ]
     ServeFrames: typing.TypeAlias = collections.abc.Callable[
         [
@@ -38,16 +40,19 @@ if typing.TYPE_CHECKING:
             int,
             int,
         ],
-        tuple[int, bytes | None, int],
+        tuple[int, Message | None, int],
     ]
 
 ROOM = 16 * 1024
 """Bytes of one receive; what is longer takes further receives, into a buffer of its own size."""
 
+MORE = getattr(socket, "MSG_MORE", 0)
+"""Of what is sent, as a flag: the rest of the message follows at once, so that one packet may have both."""
+
 WOULD_BLOCK = (errno.EAGAIN, errno.EWOULDBLOCK)
 
 
-def _exchange(fd: int, message: bytes) -> bytes | tuple[int, int]:
+def _exchange(fd: int, message: Message) -> bytes | tuple[int, int]:
     """Sends a message and receives once.
 
     Returns:
@@ -64,7 +69,7 @@ def _exchange(fd: int, message: bytes) -> bytes | tuple[int, int]:
         return sent, error.errno or errno.EIO
 
 
-def _call(fd: int, frame: bytes, call_id: int, seconds: float) -> bytes | tuple[int, int, bytes]:
+def _call(fd: int, frame: Message, call_id: int, seconds: float) -> bytes | tuple[int, int, bytes]:
     """Sends a CALL and receives once.
 
     Args:

@@ -175,11 +175,11 @@ class Runner:
             block = arguments(run.body)
             answer = self._dispatcher.answers.get(name)
             if answer is not None:
-                return answer(block)
+                return bytes(answer(block))
             reply, work = self._dispatcher.rare(name, block)
             if work is not None:
                 work()
-            return reply
+            return bytes(reply)
         except BaseException as error:  # a handler's KeyboardInterrupt too: it ends no worker
             _log.exception("the task %s failed", run.task)
             return encode_fault(FaultCode.INTERNAL, f"{type(error).__name__}: see the worker's log")

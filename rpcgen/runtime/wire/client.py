@@ -32,10 +32,12 @@ from rpcgen.runtime.wire.frames import (
 )
 from rpcgen.runtime.wire.session import Session
 from rpcgen.runtime.wire.states import SENT, Side, State
+from rpcgen.runtime.wire.tailed import pieces
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.frames import Buffer, Metadata
     from rpcgen.runtime.wire.hello import CallHead, Terms
+    from rpcgen.runtime.wire.tailed import Piece
 
 _REPLY: typing.Final = REPLY << 8
 
@@ -67,7 +69,7 @@ class ClientSession(ClientFlow, Session):
 
     def __init__(self, terms: Terms | None = None) -> None:
         self._calls = {}
-        self._held: list[tuple[list[Buffer], int, int]] | None = None
+        self._held: list[tuple[list[Piece], int, int]] | None = None
         """Frames, their payloads' sizes, call ids: a large call and what follows it, until the server's HELLO."""
         self._handed = 0
         """The highest call id that ``data_to_send`` has given."""
@@ -91,7 +93,7 @@ class ClientSession(ClientFlow, Session):
         prefix = (self._heads.get(name) or self._head(name))[1]
         try:
             pack_u32(call_id)
-            parts: list[Buffer] = [prefix + pack_u32(milliseconds), block]
+            parts: list[Piece] = [prefix + pack_u32(milliseconds), *pieces(block)]
         except struct.error:
             raise self._unpackable(call_id, milliseconds) from None
         self._send(CALL, NO_REPLY if no_reply else 0, call_id, parts, metadata)
@@ -148,7 +150,7 @@ class ClientSession(ClientFlow, Session):
         if GOAWAY in SENT[self.state]:
             self._send_goaway(0, reason)
 
-    def data_to_send(self) -> list[Buffer]:
+    def data_to_send(self) -> list[Piece]:
         self._handed = self._last if self._held is None else self._held[0][2] - 1
         return super().data_to_send()
 
@@ -172,7 +174,7 @@ class ClientSession(ClientFlow, Session):
             return Unavailable("the connection has used up its call ids: the call was not sent")
         return ValueError(f"milliseconds are 0 to {LAST_ID}, not {milliseconds!r}")
 
-    def _queue(self, frame: list[Buffer], size: int, call_id: int) -> None:
+    def _queue(self, frame: list[Piece], size: int, call_id: int) -> None:
         if self.state is State.GREETING:
             if self._held is None and size + OVERHEAD > SMALL:
                 # Ids must rise on the wire: what comes after a call that has to wait waits with it.

@@ -19,8 +19,9 @@ if typing.TYPE_CHECKING:
 
     from rpcgen.runtime.wire.decoder import Decoder
     from rpcgen.runtime.wire.scan import AnyReplyScan
+    from rpcgen.runtime.wire.tailed import Message, Tailed
 
-    Data: typing.TypeAlias = bytes | bytearray | memoryview
+    Data: typing.TypeAlias = bytes | bytearray | memoryview | Tailed
 
 
 FAULT, RETURNED, RAISED = 0, 1, 2
@@ -68,7 +69,9 @@ class ReferenceCodec:
         name, block = self.name.encode(), self._block(args, limits)
         return b"".join((len(name).to_bytes(4, "big"), name, len(block).to_bytes(4, "big"), block))
 
-    def encode_block(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
+    def encode_block(
+        self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS
+    ) -> Message:
         """Gives the field block of a call's arguments alone, as framed calls carry it. See ``encode_call``."""
         return self._block(args, limits)
 
@@ -87,7 +90,9 @@ class ReferenceCodec:
         except (Misfit, RecursionError, OverflowError) as error:
             raise self._unfit(error) from error.__cause__
 
-    def encode_frame(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
+    def encode_frame(
+        self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS
+    ) -> Message:
         """Gives the CALL frame of a call, its id and its milliseconds left at 0.
 
         Args:
@@ -126,7 +131,7 @@ class ReferenceCodec:
         except (Misfit, RecursionError) as error:
             raise self._unreadable(error) from None
 
-    def encode_reply(self, value: object, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    def encode_reply(self, value: object, limits: Limits = DEFAULT_LIMITS) -> Message:
         """Gives the whole reply that returns a value.
 
         Raises:

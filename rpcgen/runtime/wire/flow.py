@@ -19,6 +19,7 @@ if typing.TYPE_CHECKING:
 
     from rpcgen.runtime.wire.frames import Buffer, Metadata
     from rpcgen.runtime.wire.hello import CallHead
+    from rpcgen.runtime.wire.tailed import Piece
 
 _REPLY: typing.Final = REPLY << 8
 _CALL: typing.Final = CALL << 8
@@ -38,7 +39,7 @@ class Flow:
     """A server's: those that run, and were not cancelled."""
     _last: int
     """The highest call id so far."""
-    _out: list[Buffer]
+    _out: list[Piece]
     """What is to be sent."""
     _quick_in: int
     """Lengths of the usual frame up to which the flat loop takes it; -1: none."""

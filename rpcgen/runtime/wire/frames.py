@@ -16,7 +16,9 @@ from rpcgen.runtime.errors import DeadlineExceeded, EncodeError, FaultCode, Prot
 if typing.TYPE_CHECKING:
     import collections.abc
 
-    Buffer: typing.TypeAlias = bytes | bytearray | memoryview
+    from rpcgen.runtime.wire.tailed import Message, Tailed
+
+    Buffer: typing.TypeAlias = bytes | bytearray | memoryview | Tailed
     Metadata: typing.TypeAlias = collections.abc.Mapping[str, bytes]
 
 PREFACE: typing.Final = b"\xc1RPCGEN\x01"
@@ -102,6 +104,13 @@ def milliseconds_left(seconds: float | None) -> int:
         raise DeadlineExceeded("the time was up before the call was sent")
     # More than 49 days do not fit; they are no deadline that anybody waits for.
     return math.ceil(seconds * 1000) if seconds < LAST_ID / 1000 else LAST_ID
+
+
+def arguments_of(frame: Message) -> Buffer:
+    """Gives the arguments' block of a CALL frame without flags."""
+    begin = CALL_HEAD + frame[HEAD]
+    # A view is quicker than a copy of more bytes than these; what has two pieces copies none.
+    return memoryview(frame)[begin:] if isinstance(frame, bytes) and len(frame) > 4096 else frame[begin:]
 
 
 def described(word: int) -> str:

@@ -149,7 +149,7 @@ def _bytes(shape: Shape, field: Field) -> bytes:
     nothing = Shape("record")
     nothing.fill((), False, 0)
     writer = Method(b"", nothing, shape, False, (), {}, (reference,) * 9, DEFAULT, DEFAULT_LIMITS)
-    return writer.encode_reply(field.default)[1:]
+    return bytes(writer.encode_reply(field.default))[1:]
 
 
 def _absence(default: typing.Any) -> tuple[str, object]:

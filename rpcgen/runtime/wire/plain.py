@@ -26,8 +26,9 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.codec import Data
     from rpcgen.runtime.wire.limits import Limits
     from rpcgen.runtime.wire.scan import AnyReplyScan
+    from rpcgen.runtime.wire.tailed import Message
 
-    Answer: typing.TypeAlias = collections.abc.Callable[[Data], bytes]
+    Answer: typing.TypeAlias = collections.abc.Callable[[Data], Message]
 
     Function: typing.TypeAlias = collections.abc.Callable[..., typing.Any]
 
@@ -77,16 +78,20 @@ class MethodCodec(ReferenceCodec):
     def encode_call(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
         return self._own("encode_call")(args, limits)  # type: ignore[no-any-return]
 
-    def encode_block(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
+    def encode_block(
+        self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS
+    ) -> Message:
         return self._own("encode_block")(args, limits)  # type: ignore[no-any-return]
 
-    def encode_frame(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
+    def encode_frame(
+        self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS
+    ) -> Message:
         return self._own("encode_frame")(args, limits)  # type: ignore[no-any-return]
 
     def decode_args(self, payload: Data, limits: Limits = DEFAULT_LIMITS) -> list[typing.Any]:
         return self._own("decode_args")(payload, limits)  # type: ignore[no-any-return]
 
-    def encode_reply(self, value: object, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    def encode_reply(self, value: object, limits: Limits = DEFAULT_LIMITS) -> Message:
         return self._own("encode_reply")(value, limits)  # type: ignore[no-any-return]
 
     def encode_raised(self, exc: RemoteException, limits: Limits = DEFAULT_LIMITS) -> bytes | None:
@@ -113,7 +118,7 @@ class MethodCodec(ReferenceCodec):
         limits: Limits,
         whole: Answer,
         failed: collections.abc.Callable[[BaseException], bytes],
-        returned: collections.abc.Callable[[object], bytes],
+        returned: collections.abc.Callable[[object], Message],
         rest: _codec.Rest | None = None,
     ) -> Answer:
         """Gives what turns the arguments of a call into its reply.

@@ -3,6 +3,7 @@
 Data that begins with a frame is read where it is. What is left of it, the beginning of a frame, is
 kept: a small one is joined with what comes next; a larger one has memory of its own size, which is
 filled. So no byte is copied more than twice, and no more is kept than one frame within its limit.
+Where a long value may end the frame, that memory is the value's alone: see ``tailed``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rpcgen.runtime.wire.frames import (
 )
 from rpcgen.runtime.wire.spares import room
 from rpcgen.runtime.wire.states import WORDS_RECEIVED, Side, State
+from rpcgen.runtime.wire.tailed import Incoming, Tailed, tail_begin
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -43,7 +45,18 @@ KEPT: typing.Final = 4096
 class FrameReader(Flow):
     """Reads frames and hands each to its taker. See ``Session``."""
 
-    __slots__ = ("_began", "_filled", "_frame", "_largest", "_pending", "_rest", "_words", "state")
+    __slots__ = (
+        "_began",
+        "_filled",
+        "_frame",
+        "_largest",
+        "_lead",
+        "_pending",
+        "_rest",
+        "_tail",
+        "_words",
+        "state",
+    )
 
     side: typing.ClassVar[Side]
     _TAKERS: typing.ClassVar[dict[int, Taker]]
@@ -57,8 +70,12 @@ class FrameReader(Flow):
         self._rest = b""
         """The beginning of a small frame."""
         self._frame: memoryview | None = None
-        """A larger frame, of which so many bytes are filled."""
+        """A larger frame, or its tail, of which so many bytes are filled."""
         self._filled = 0
+        self._lead = b""
+        """What comes before that tail."""
+        self._tail: Incoming | None = None
+        """What the tail is filled into."""
         self._began = 0.0
         """When the first byte came of what is in the two."""
 
@@ -148,10 +165,10 @@ class FrameReader(Flow):
             if self._filled < len(self._frame):
                 return b"", now
             data = view[len(part) :]
-            frame, self._frame, self._filled, self._pending = self._frame, None, 0, False
-            length, word, call_id = unpack_head(frame)
+            head, payload = self._filled_up()
+            length, word, call_id = unpack_head(head)
             kind = self._kind(length, word, call_id)
-            self._take(kind, word, call_id, frame[HEAD:], self._began, events)
+            self._take(kind, word, call_id, payload, self._began, events)
             if self.is_closed:
                 return b"", now
         elif self._rest:
@@ -162,6 +179,20 @@ class FrameReader(Flow):
             return self._opening(bytes(data)), first
         return bytes(data), first
 
+    def _filled_up(self) -> tuple[Buffer, Buffer]:
+        """Gives the larger frame, which is whole: what begins with its head, and its payload."""
+        frame, tail, lead = self._frame, self._tail, self._lead
+        assert frame is not None
+        self._forget()
+        if tail is None:
+            return frame, frame[HEAD:]
+        return lead, Tailed(lead[HEAD:], tail.taken())
+
+    def _forget(self) -> None:
+        """Keeps nothing of a larger frame."""
+        self._frame, self._filled, self._pending = None, 0, False
+        self._lead, self._tail = b"", None
+
     def _keep(self, data: bytes, pos: int, began: float) -> None:
         """Keeps the beginning of a frame."""
         size = len(data) - pos
@@ -171,9 +202,14 @@ class FrameReader(Flow):
                 self._bad_length(length, data, pos)
             elif size >= HEAD and length + 4 > KEPT:
                 # Memory that is not written yet is not there yet: the claim alone costs nothing.
-                self._frame = room(length + 4)
-                self._frame[:size] = memoryview(data)[pos:]
-                self._filled = size
+                begin = tail_begin(data, pos)
+                if begin:
+                    self._lead, self._tail = data[pos:begin], Incoming(pos + 4 + length - begin)
+                    self._frame = memoryview(self._tail)
+                else:
+                    begin, self._frame = pos, room(length + 4)
+                self._filled = len(data) - begin
+                self._frame[: self._filled] = memoryview(data)[begin:]
                 pos = len(data)
         self._rest = data[pos:]
         self._began = began

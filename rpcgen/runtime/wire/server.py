@@ -32,6 +32,7 @@ from rpcgen.runtime.wire.frames import (
 )
 from rpcgen.runtime.wire.session import Session
 from rpcgen.runtime.wire.states import OPENED, RECEIVED, SENT, Side, State
+from rpcgen.runtime.wire.tailed import pieces
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -168,7 +169,7 @@ class ServerSession(ServerFlow, Session):
     def _answer(self, kind: int, call_id: int, payload: Buffer, metadata: Metadata | None) -> None:
         """Queues the answer to a call that has been taken off those that run."""
         try:
-            self._send(kind, 0, call_id, [payload], metadata)
+            self._send(kind, 0, call_id, pieces(payload), metadata)
         except EncodeError:
             self._running.add(call_id)
             raise
@@ -267,7 +268,7 @@ class ServerSession(ServerFlow, Session):
             problem = f"more than {self.terms.calls} calls at once"
             self._send(FAULT, 0, call_id, [encode_fault(FaultCode.UNAVAILABLE, problem)])
             return
-        (milliseconds,) = u32(content, 1 + name)
+        (milliseconds,) = u32(content[1 + name : 5 + name])
         deadline = began + milliseconds / 1000 if milliseconds else None
         if not no_reply:
             self._running.add(call_id)

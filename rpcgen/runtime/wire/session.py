@@ -11,8 +11,8 @@ There is no socket, thread or clock in it; a shell moves the bytes. Its duties, 
 
 What is copied: data that is not ``bytes`` is copied at once, so a buffer may be used again when
 ``receive`` returns. Blocks and replies in events are own ``bytes``; those of frames above a few KiB
-that came in parts are views of memory that nobody else has. What is sent is joined if it is small;
-32 KiB and more are handed on as they are and must not be changed until they are sent.
+that came in parts are views of memory that nobody else has, or ``Tailed``. What is sent is joined if it
+is small; 32 KiB and more are handed on as they are and must not be changed until they are sent.
 
 The usual CALL and REPLY take a short way, out and in (``flow``). Every other frame goes through the
 tables of ``states``, where an illegal one is found by one lookup.
@@ -55,6 +55,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.compression import Algorithm
     from rpcgen.runtime.wire.events import Ended, Event
     from rpcgen.runtime.wire.frames import Buffer, Metadata
+    from rpcgen.runtime.wire.tailed import Piece
 
 
 JOINED: typing.Final = 32 * 1024
@@ -128,7 +129,7 @@ class Session(FrameReader):
 
     # Sending
 
-    def data_to_send(self) -> list[Buffer]:
+    def data_to_send(self) -> list[Piece]:
         """Gives what is to be sent, in order, and forgets it: one piece unless there are large payloads."""
         out = self._out
         if not out:
@@ -137,7 +138,7 @@ class Session(FrameReader):
         if not self._big:
             return [b"".join(out)] if len(out) > 1 else out
         self._big = False
-        joined: list[Buffer] = []
+        joined: list[Piece] = []
         begin = 0
         for place, piece in enumerate(out):
             if len(piece) >= JOINED:
@@ -311,7 +312,7 @@ class Session(FrameReader):
         kind: int,
         flags: int,
         call_id: int,
-        parts: list[Buffer],
+        parts: list[Piece],
         metadata: Metadata | None = None,
     ) -> None:
         """Queues a frame of any kind.
@@ -336,7 +337,7 @@ class Session(FrameReader):
         head = pack_head(size + OVERHEAD, kind << 8 | flags, call_id)
         self._queue([b"".join((head, *parts))] if size < JOINED else [head, *parts], size, call_id)
 
-    def _queue(self, frame: list[Buffer], size: int, call_id: int) -> None:
+    def _queue(self, frame: list[Piece], size: int, call_id: int) -> None:
         self._out += frame
         self._big = self._big or len(frame) > 1
 
@@ -356,6 +357,7 @@ class Session(FrameReader):
         calls, not_started = self._calls_left()
         self.state = State.CLOSED
         self._words = WORDS_RECEIVED[self.side][self.state]
-        self._rest, self._frame, self._filled, self._pending = b"", None, 0, True
+        self._forget()
+        self._rest, self._pending = b"", True
         self._measure()
         return (ENDED, error, calls, not_started)

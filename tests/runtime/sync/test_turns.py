@@ -140,7 +140,7 @@ def test_a_signal_whose_handler_raises_ends_it(exchange: Exchange, pair: Pair) -
 
 Call: typing.TypeAlias = collections.abc.Callable[[int, bytes, int, float], bytes | tuple[int, int, bytes]]
 
-FRAME = services.DivideProtocol.codec().encode_frame((200, 100))
+FRAME = bytes(services.DivideProtocol.codec().encode_frame((200, 100)))
 
 
 @pytest.fixture(params=["c", "python"])

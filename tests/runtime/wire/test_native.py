@@ -45,7 +45,7 @@ def messages() -> list[tuple[str, bytes]]:
     assert plain_one is not None
     return [
         ("decode_args", block),
-        ("decode_reply", reference.encode_reply(everything.result())),
+        ("decode_reply", bytes(reference.encode_reply(everything.result()))),
         ("decode_reply", raised),
         ("decode_reply", plain_one),
     ]
@@ -105,7 +105,7 @@ def test_nothing_leaks() -> None:
     """Neither on the usual ways nor on those that end in the reference, nor a single reference."""
     fast, _ = everything.codecs()
     args, result = everything.arguments(), everything.result()
-    call, reply = fast.encode_call(args), fast.encode_reply(result)
+    call, reply = fast.encode_call(args), bytes(fast.encode_reply(result))
     block = call[13:]
     refused, detailed = everything.Refused("no"), everything.Detailed("why", everything.Tree("top"))
     raised = fast.encode_raised(detailed)

@@ -26,7 +26,7 @@ def scan_of(returns: Type, limits: rpc.Limits | None = None) -> AnyReplyScan:
 def test_any_split_finds_the_same_end(method: Method, data: st.DataObject) -> None:
     fast, _ = method.codecs()
     replies = [
-        fast.encode_reply(data.draw(values(method.returns))),
+        bytes(fast.encode_reply(data.draw(values(method.returns)))),
         encode_fault(rpc.FaultCode.INTERNAL, "é"),
     ]
     for declared in method.raises:

@@ -14,7 +14,7 @@ from time import monotonic
 
 from rpcgen.runtime.aio.client.dial import Dialled
 from rpcgen.runtime.aio.client.greeting import Greeting
-from rpcgen.runtime.aio.filling import Filling, receive_less
+from rpcgen.runtime.aio.filling import Filling, receive_less, write
 from rpcgen.runtime.errors import (
     CallError,
     Cancelled,
@@ -257,8 +257,7 @@ class ClientConnection(Dialled, asyncio.Protocol):
         self._queued = 0
         if self.transport.is_closing():
             return
-        for piece in self.session.data_to_send():
-            self.transport.write(piece)
+        write(self.transport, self.session.data_to_send())
 
     def _heed(self, events: list[Event]) -> None:
         for event in events:

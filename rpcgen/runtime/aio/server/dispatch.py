@@ -25,8 +25,9 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.stubs import ServerStub
     from rpcgen.runtime.wire.codec import Data
     from rpcgen.runtime.wire.limits import Limits
+    from rpcgen.runtime.wire.tailed import Message
 
-    Reply: typing.TypeAlias = "bytes | collections.abc.Awaitable[object]"
+    Reply: typing.TypeAlias = "Message | collections.abc.Awaitable[object]"
     Quick: typing.TypeAlias = collections.abc.Callable[[Data], Reply]
     InThread: typing.TypeAlias = collections.abc.Callable[
         [Handler, collections.abc.Sequence[object]], collections.abc.Awaitable[object]
@@ -50,7 +51,7 @@ class AsyncReplies(Replies):
 
     __slots__ = ()
 
-    def returned(self, value: object) -> bytes:
+    def returned(self, value: object) -> Message:
         # It goes, as it is, through what encodes results, the codec in C too: whoever asked awaits it.
         return value if inspect.isawaitable(value) else super().returned(value)  # type: ignore[return-value]
 
@@ -110,7 +111,7 @@ class Method:
         except DecodeError as error:
             return encode_fault(FaultCode.BAD_REQUEST, str(error))
 
-    def receipt(self) -> bytes:
+    def receipt(self) -> Message:
         """Gives the reply to a oneway call, which is sent when it has come."""
         return self._codec.encode_reply(None, self._limits)
 

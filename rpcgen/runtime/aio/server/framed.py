@@ -11,19 +11,21 @@ import logging
 import typing
 from time import monotonic
 
-from rpcgen.runtime.aio.filling import Filling
+from rpcgen.runtime.aio.filling import Filling, write
 from rpcgen.runtime.aio.server.connection import Connection
 from rpcgen.runtime.aio.server.dispatch import How
 from rpcgen.runtime.aio.server.running import MUCH, Call, called
 from rpcgen.runtime.errors import EncodeError, FaultCode
 from rpcgen.runtime.wire.events import CALL, CANCEL, ENDED, GOAWAY, HELLO
 from rpcgen.runtime.wire.server import ServerSession
+from rpcgen.runtime.wire.tailed import WRITTEN
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.aio.server.dispatch import Method, Reply
     from rpcgen.runtime.aio.server.serving import Serving
     from rpcgen.runtime.contexts import Context
     from rpcgen.runtime.wire.events import CallReceived, Event
+    from rpcgen.runtime.wire.tailed import Message
 
 _log = logging.getLogger("rpcgen")
 
@@ -208,7 +210,7 @@ class FramedConnection(Connection):
             self._start_rare(event, method)
             return
         reply = method.quick(block)
-        if self.context.reply is None and isinstance(reply, bytes):
+        if self.context.reply is None and isinstance(reply, WRITTEN):
             self.session.send_reply(call_id, reply)
             self._made += len(reply)
             return
@@ -283,7 +285,7 @@ class FramedConnection(Connection):
         self, call_id: int, reply: Reply, method: Method, context: Context, no_reply: bool
     ) -> None:
         """Sends what an inline handler came to, or awaits it."""
-        if not isinstance(reply, bytes):
+        if not isinstance(reply, WRITTEN):
             self.serving.runner.await_result(self._call(call_id, method, context, no_reply), reply)
         elif not no_reply:
             self._send_with(call_id, reply, method, context)
@@ -301,7 +303,7 @@ class FramedConnection(Connection):
         else:
             self.session.send_fault(event[1], code, problem)
 
-    def answer(self, call: Call, reply: bytes) -> None:
+    def answer(self, call: Call, reply: Message) -> None:
         if (
             self.stuck_since is not None
             and self.transport.get_write_buffer_size() > self.serving.limits.unsent
@@ -339,11 +341,11 @@ class FramedConnection(Connection):
 
     # Sending
 
-    def _send(self, call_id: int, reply: bytes) -> None:
+    def _send(self, call_id: int, reply: Message) -> None:
         self.session.send_reply(call_id, reply)
         self._made += len(reply)
 
-    def _send_with(self, call_id: int, reply: bytes, method: Method, context: Context) -> None:
+    def _send_with(self, call_id: int, reply: Message, method: Method, context: Context) -> None:
         """Sends a reply with the metadata that its handler has left."""
         try:
             self.session.send_reply(call_id, reply, context.reply)
@@ -355,8 +357,7 @@ class FramedConnection(Connection):
         self._made = 0
         if self.transport.is_closing():
             return
-        for piece in self.session.data_to_send():
-            self.transport.write(piece)
+        write(self.transport, self.session.data_to_send())
 
     # The end
 

@@ -9,6 +9,7 @@ import logging
 import typing
 from time import monotonic
 
+from rpcgen.runtime.aio.filling import write
 from rpcgen.runtime.aio.server.connection import Connection
 from rpcgen.runtime.aio.server.dispatch import How
 from rpcgen.runtime.aio.server.running import Call
@@ -16,6 +17,7 @@ from rpcgen.runtime.aio.server.serving import QUIET, Phase
 from rpcgen.runtime.errors import FaultCode, ProtocolError
 from rpcgen.runtime.transport import PLAIN_REFUSED
 from rpcgen.runtime.wire.plain import CallReader, encode_fault
+from rpcgen.runtime.wire.tailed import WRITTEN, pieces
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -23,6 +25,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.aio.server.serving import Serving
     from rpcgen.runtime.contexts import Context
     from rpcgen.runtime.wire.codec import Data
+    from rpcgen.runtime.wire.tailed import Message
 
 _log = logging.getLogger("rpcgen")
 
@@ -95,7 +98,7 @@ class PlainConnection(Connection):
             return
         if method.quick is not None:
             reply = method.quick(block)
-            if isinstance(reply, bytes):
+            if isinstance(reply, WRITTEN):
                 self._write(reply)
                 if self.context.reply is not None:
                     self._drop_metadata(self.context)
@@ -113,7 +116,7 @@ class PlainConnection(Connection):
             self._write(method.receipt())
         if method.how is How.INLINE:
             reply = method.call(args)
-            if not isinstance(reply, bytes):
+            if not isinstance(reply, WRITTEN):
                 self._run_on(Call(self, 0, method, self.give_context(), False), reply)
             return
         self._running = Call(self, 0, method, self.make_context(None, None), not method.is_oneway)
@@ -125,7 +128,7 @@ class PlainConnection(Connection):
         self.serving.runner.await_result(call, result)
         self.enter()
 
-    def answer(self, call: Call, reply: bytes) -> None:
+    def answer(self, call: Call, reply: Message) -> None:
         self._write(reply)
         if call.context.reply is not None:
             self._drop_metadata(call.context)
@@ -160,9 +163,9 @@ class PlainConnection(Connection):
         if self._running is None and self.stuck_since is None:
             self.receive_again()
 
-    def _write(self, reply: bytes) -> None:
+    def _write(self, reply: Message) -> None:
         if not self.transport.is_closing():
-            self.transport.write(reply)
+            write(self.transport, pieces(reply))
 
     # The end
 

@@ -21,6 +21,7 @@ from rpcgen.runtime.errors import FaultCode
 from rpcgen.runtime.options import current_deadline
 from rpcgen.runtime.sync.server.workers import Workers
 from rpcgen.runtime.wire.plain import encode_fault
+from rpcgen.runtime.wire.tailed import WRITTEN
 
 _Given = typing.TypeVar("_Given")
 _Result = typing.TypeVar("_Result")
@@ -29,6 +30,7 @@ if typing.TYPE_CHECKING:
     import collections.abc
 
     from rpcgen.runtime.aio.server.dispatch import Method, Reply
+    from rpcgen.runtime.wire.tailed import Message
 
 
 MUCH = 256 * 1024
@@ -94,7 +96,7 @@ class Answering(typing.Protocol):
     async def taking(self) -> None:
         """Waits until the client takes its replies, or is gone."""
 
-    def answer(self, call: Call, reply: bytes) -> None:
+    def answer(self, call: Call, reply: Message) -> None:
         """Takes the reply to a call, to be sent when the turn ends; once a call, unless nobody waits."""
 
     def go_on_soon(self) -> None:
@@ -347,7 +349,7 @@ class Runner:
                 raise asyncio.CancelledError
             value = await (method.handler(*call.args) if result is None else result)
         except asyncio.CancelledError as error:
-            reply = self._cancelled(call, error)
+            reply: Message = self._cancelled(call, error)
         except BaseException as error:
             reply = method.replies.failed(error)
         else:
@@ -365,7 +367,7 @@ class Runner:
         with self._lock:
             is_first = not self._done
             self._done.append(item)
-            if isinstance(item, Call) and isinstance(item.reply, bytes):
+            if isinstance(item, Call) and isinstance(item.reply, WRITTEN):
                 item.connection.ready += len(item.reply)
         if is_first:
             with contextlib.suppress(RuntimeError):  # the loop was closed while the handler ran
@@ -384,13 +386,13 @@ class Runner:
             elif item.is_postponed:
                 item.is_postponed = False
                 item.connection.postponed(item)
-            elif isinstance(item.reply, bytes):
+            elif isinstance(item.reply, WRITTEN):
                 self._end(item, item.reply)
             else:
                 item.connection.left_thread(item)
                 self.await_result(item, item.reply)
 
-    def _end(self, call: Call, reply: bytes) -> None:
+    def _end(self, call: Call, reply: Message) -> None:
         self.calls.discard(call)
         if call.timer is not None:
             call.timer.cancel()

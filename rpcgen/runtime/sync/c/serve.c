@@ -46,8 +46,8 @@ static PyObject *answer_to(const Service *service, const Call *call, PyObject *c
     PyObject *reply = PyObject_CallOneArg(answer, block);
     Py_DECREF(answer);
     Py_DECREF(block);
-    if (reply != NULL && (!PyBytes_Check(reply) || PyBytes_GET_SIZE(reply) == 0)) {
-        PyErr_SetString(PyExc_TypeError, "an answer is bytes");
+    if (reply != NULL && (PyBytes_Check(reply) ? PyBytes_GET_SIZE(reply) == 0 : !PyObject_CheckBuffer(reply))) {
+        PyErr_SetString(PyExc_TypeError, "an answer is bytes, or like bytes where it is long");
         Py_CLEAR(reply);
     }
     return reply;
@@ -126,7 +126,7 @@ static PyObject *serve_all(const Service *service, Turn *turn, Py_ssize_t longes
             reply = answer_to(service, &call, NULL, 0);
         if (reply == NULL)
             return PyErr_Occurred() ? NULL : PyBytes_FromStringAndSize(turn->room, turn->received);
-        int unusual = has_metadata(service), wanted = unusual ? 0 : is_wanted(service);
+        int unusual = PyBytes_Check(reply) ? has_metadata(service) : 1, wanted = unusual ? 0 : is_wanted(service);
         PyObject *given = NULL;
         if (unusual > 0) {
             given = Py_BuildValue("On", reply, (Py_ssize_t)0);
@@ -150,7 +150,7 @@ static PyObject *serve_all(const Service *service, Turn *turn, Py_ssize_t longes
 /* serve(fd, answers, waiting, dispatcher, context, name, message): receives and answers whole, usual calls
    while they follow each other. Gives what was received if it is anything else (b"" at the end), None if
    nothing came in time, (reply, bytes sent) if it was not sent wholly, or the thread is wanted elsewhere;
-   none were, where the context has metadata for the reply. */
+   none were, where the reply is in two pieces or the context has metadata for it. */
 PyObject *turns_serve(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     if (count != 7 || !PyDict_CheckExact(args[1])) {
@@ -253,7 +253,8 @@ static PyObject *serve_frames(const Service *service, Turn *turn, Session *sessi
         }
         session->last = call_id;
         int unusual = was_taken(session->claim);
-        if (unusual == 0 && (PyBytes_AS_STRING(reply)[0] == 0 || PyBytes_GET_SIZE(reply) >= session->shortest))
+        if (unusual == 0 && (!PyBytes_Check(reply) || PyBytes_AS_STRING(reply)[0] == 0
+                             || PyBytes_GET_SIZE(reply) >= session->shortest))
             unusual = 1;
         if (unusual == 0)
             unusual = has_metadata(service);
@@ -288,8 +289,8 @@ static PyObject *serve_frames(const Service *service, Turn *turn, Session *sessi
    the longest, with ids above the last. Gives the last one's id, and
 
        (data, RECEIVED)      what was received instead, b"" at the end; (None, RECEIVED) if nothing came in time
-       (reply, UNANSWERED)   to the last one: a fault, or of the shortest size that is not usual, or there is
-                             metadata for it, or the call was taken out of the claim while its handler ran
+       (reply, UNANSWERED)   to the last one: a fault, or of the shortest size that is not usual, or in two
+                             pieces, or there is metadata for it, or the call was taken out of the claim while its handler ran
        (frame, bytes sent)   if it was not sent wholly, or the thread is wanted elsewhere
 
    The claim is as it was, but where a handler raised: its call is in it then, unless it was taken out. */

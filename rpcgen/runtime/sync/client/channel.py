@@ -46,6 +46,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.sync.client.shared import Shared
     from rpcgen.runtime.tls import TLS
     from rpcgen.runtime.wire.plain import MethodCodec
+    from rpcgen.runtime.wire.tailed import Message
 
 TRUSTED = 0.001
 """Seconds after its last call began in which an idle connection is used without a look at it."""
@@ -313,7 +314,7 @@ class Channel(Closing):
     def _share(
         self,
         shared: Shared,
-        message: bytes,
+        message: Message,
         protocol: type[MessageProtocol[typing.Any]],
         end: float | None,
         metadata: Metadata | None,

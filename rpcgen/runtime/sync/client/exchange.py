@@ -24,6 +24,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.limits import Limits
     from rpcgen.runtime.wire.plain import MethodCodec
     from rpcgen.runtime.wire.scan import AnyReplyScan
+    from rpcgen.runtime.wire.tailed import Message
 
 _SURE_TO_FIT = 4096
 """A message of so many bytes finds room in an idle socket's buffer, whose least size is 4.6 KiB."""
@@ -55,7 +56,7 @@ class PlainConnection(Line):
 
     def exchange(
         self,
-        message: bytes,
+        message: Message,
         codec: MethodCodec,
         limits: Limits,
         end: float | None,
@@ -75,7 +76,7 @@ class PlainConnection(Line):
             return codec.decode_reply(self._whole(data, codec.reply_scan(limits), limits, end), limits)
         return value
 
-    def _exchange_long(self, message: bytes, end: float | None) -> bytes | tuple[int, int]:
+    def _exchange_long(self, message: Message, end: float | None) -> bytes | tuple[int, int]:
         """Does what ``exchange`` does for a message that may not find room at once."""
         sent = 0
         try:
@@ -93,7 +94,7 @@ class PlainConnection(Line):
             return sent, error.errno or errno.EIO
 
     def _unusual(
-        self, found: bytes | tuple[int, int], message: bytes, codec: MethodCodec, limits: Limits
+        self, found: bytes | tuple[int, int], message: Message, codec: MethodCodec, limits: Limits
     ) -> bytes:
         """Raises what an exchange without a reply means; or gives what the server said before the end."""
         if not isinstance(found, tuple):

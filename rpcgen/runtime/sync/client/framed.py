@@ -26,9 +26,9 @@ from rpcgen.runtime.errors import (
 from rpcgen.runtime.options import current_received
 from rpcgen.runtime.sync.client.framed_line import HANDSHAKE, LATE, ONCE, FramedLine
 from rpcgen.runtime.sync.client.line import FAULT, NOT_SENT, RETURNED, raised, refused_by_tls
-from rpcgen.runtime.sync.turns import WOULD_BLOCK, call
+from rpcgen.runtime.sync.turns import MORE, WOULD_BLOCK, call
 from rpcgen.runtime.wire import events as wire, outcomes
-from rpcgen.runtime.wire.frames import CALL_HEAD, HEAD, milliseconds_left
+from rpcgen.runtime.wire.frames import arguments_of, milliseconds_left
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.sync.client.line import Metadata, Socket
@@ -37,12 +37,10 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.hello import Terms
     from rpcgen.runtime.wire.limits import Limits
     from rpcgen.runtime.wire.plain import MethodCodec
+    from rpcgen.runtime.wire.tailed import Message
 
 _SURE_TO_FIT = 4096
 """A frame of so many bytes finds room in an idle socket's buffer, whose least size is 4.6 KiB."""
-
-_COPIED = 4096
-"""Bytes of a frame up to which taking its arguments by copying is quicker than by a view."""
 
 LOST = -1
 """As a kind of reply: the connection leaves or has ended, without one."""
@@ -72,7 +70,7 @@ class FramedConnection(FramedLine):
 
     def exchange(
         self,
-        message: bytes,
+        message: Message,
         codec: MethodCodec,
         limits: Limits,
         end: float | None,
@@ -145,7 +143,7 @@ class FramedConnection(FramedLine):
         return self._answer(call_id, end)
 
     def _through_session(
-        self, frame: bytes, codec: MethodCodec, end: float | None, metadata: Metadata | None
+        self, frame: Message, codec: MethodCodec, end: float | None, metadata: Metadata | None
     ) -> Buffer | CallError:
         """Makes any call."""
         session = self.session
@@ -153,8 +151,7 @@ class FramedConnection(FramedLine):
         # Nothing is heard of a oneway call: what has come is looked at before.
         if codec.oneway and not self.fresh and not self.quiet():
             raise Unavailable("the server has closed the connection; the call was not sent")
-        begin = CALL_HEAD + frame[HEAD]
-        block: Buffer = frame[begin:] if len(frame) <= _COPIED else memoryview(frame)[begin:]
+        block = arguments_of(frame)
         left = milliseconds_left(None if end is None else end - monotonic())
         call_id = session.send_call(codec.name, block, left, metadata, no_reply=codec.oneway, caller=self)
         self._last = call_id
@@ -236,7 +233,7 @@ class FramedConnection(FramedLine):
         """
         pieces = self.session.data_to_send()
         for place, piece in enumerate(pieces):
-            more = 0 if place == len(pieces) - 1 else _MORE
+            more = 0 if place == len(pieces) - 1 else MORE
             try:
                 if self._send_all(piece, end, more) != len(piece):
                     raise DeadlineExceeded(NOT_SENT)
@@ -262,6 +259,3 @@ class FramedConnection(FramedLine):
         self._usual = -1
         self.used -= _OLDER
         return DeadlineExceeded(LATE[1])
-
-
-_MORE = getattr(socket, "MSG_MORE", 0)

@@ -24,6 +24,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.frames import Buffer
     from rpcgen.runtime.wire.limits import Limits
     from rpcgen.runtime.wire.plain import MethodCodec
+    from rpcgen.runtime.wire.tailed import Message
 
     Socket: typing.TypeAlias = socket.socket | TlsSocket
     Metadata: typing.TypeAlias = collections.abc.Mapping[str, bytes]
@@ -79,7 +80,7 @@ class Line:
 
     def exchange(
         self,
-        message: bytes,
+        message: Message,
         codec: MethodCodec,
         limits: Limits,
         end: float | None,

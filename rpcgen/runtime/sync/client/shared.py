@@ -21,7 +21,7 @@ from rpcgen.runtime.sync.client.framed import LOST
 from rpcgen.runtime.sync.client.framed_line import HANDSHAKE, FramedLine
 from rpcgen.runtime.sync.client.line import FAULT, NOT_SENT, RETURNED, raised
 from rpcgen.runtime.wire import events as wire, outcomes
-from rpcgen.runtime.wire.frames import CALL_HEAD, HEAD, milliseconds_left
+from rpcgen.runtime.wire.frames import arguments_of, milliseconds_left
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.sync.client.line import Line, Metadata, Socket
@@ -30,6 +30,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.hello import Terms
     from rpcgen.runtime.wire.limits import Limits
     from rpcgen.runtime.wire.plain import MethodCodec
+    from rpcgen.runtime.wire.tailed import Message
 
 _ROOM_AGAIN = 0.05
 """Seconds after which who waits for room looks whether another has made use of it."""
@@ -64,14 +65,29 @@ class SharedConnection(FramedLine):
         terms: Of the channel.
     """
 
-    __slots__ = ("_is_broken", "_lock", "_queue", "_queued", "_receives", "_sent", "_users", "_waiters")
+    __slots__ = (
+        "_is_broken",
+        "_listening",
+        "_lock",
+        "_queue",
+        "_queued",
+        "_receives",
+        "_sends",
+        "_sent",
+        "_users",
+        "_waiters",
+    )
 
     def __init__(self, sock: Socket, terms: Terms) -> None:
         super().__init__(sock, terms)
         self._lock = threading.Lock()
+        self._sends = False
+        """A thread waits until more can be sent."""
         self._receives = False
         """A thread receives, or is about to."""
         self._waiters: dict[_Waiter, None] = {}
+        self._listening: dict[_Waiter, None] = {}
+        """Those of them that can be woken: the others are about to look by themselves, or wait for room."""
         self._queue: collections.deque[memoryview] = collections.deque()
         """To be sent."""
         self._queued = self._sent = 0
@@ -83,7 +99,7 @@ class SharedConnection(FramedLine):
 
     def exchange(
         self,
-        message: bytes,
+        message: Message,
         codec: MethodCodec,
         limits: Limits,
         end: float | None,
@@ -94,7 +110,7 @@ class SharedConnection(FramedLine):
 
     def answer(
         self,
-        message: bytes,
+        message: Message,
         codec: MethodCodec,
         limits: Limits,
         end: float | None,
@@ -145,17 +161,16 @@ class SharedConnection(FramedLine):
             self.close()
 
     def _call(
-        self, frame: bytes, codec: MethodCodec, end: float | None, metadata: Metadata | None
+        self, frame: Message, codec: MethodCodec, end: float | None, metadata: Metadata | None
     ) -> _Waiter | None:
         session, waiter = self.session, _Waiter()
-        begin = CALL_HEAD + frame[HEAD]
         with self._lock:
             if self.leaves or self._is_broken:
                 raise Unavailable("the connection was left meanwhile; the call was not sent")
             left = milliseconds_left(None if end is None else end - monotonic())
             if session.peer is None and not session.running:
                 self._hello_by = monotonic() + HANDSHAKE
-            block = memoryview(frame)[begin:] if len(frame) > 4096 else frame[begin:]
+            block = arguments_of(frame)
             call_id = session.send_call(
                 codec.name, block, left, metadata, no_reply=codec.oneway, caller=waiter
             )
@@ -167,7 +182,6 @@ class SharedConnection(FramedLine):
             if codec.oneway:
                 self._see_off(waiter, len(frame), end)
                 return None
-            self._make_room(waiter, end)
             self._wait(waiter, end)
         except BaseException as error:
             with self._lock:
@@ -179,6 +193,7 @@ class SharedConnection(FramedLine):
         finally:
             with self._lock:
                 self._waiters.pop(waiter, None)
+                self._listening.pop(waiter, None)
                 self._appoint()
         return waiter
 
@@ -204,13 +219,32 @@ class SharedConnection(FramedLine):
 
     def _make_room(self, waiter: _Waiter, end: float | None) -> None:
         """Waits until a call is sent, as far as it can be."""
-        while self._is_cut(waiter) and not self._is_broken and not self.session.is_closed:
+        while self._can_send(waiter):
             left = _ROOM_AGAIN if end is None else min(_ROOM_AGAIN, end - monotonic())
             if left <= 0:
                 raise DeadlineExceeded(NOT_SENT)
             self._poll_for(select.POLLOUT, left)
             with self._lock:
                 self._push()
+
+    def _send_on(self, waiter: _Waiter, end: float | None) -> None:
+        """Waits until a call is sent, unless another thread does so for its own: one is woken when there is room."""
+        with self._lock:
+            if self._sends:
+                return
+            self._sends = True
+        try:
+            self._make_room(waiter, end)
+        finally:
+            with self._lock:
+                self._sends = False
+                cut = next(filter(self._is_cut, self._listening), None)
+                if cut is not None:
+                    self._wake(cut)
+
+    def _can_send(self, waiter: _Waiter) -> bool:
+        """Whether a call is not sent whole, and can be still."""
+        return self._is_cut(waiter) and not self._is_broken and not self.session.is_closed
 
     def _poll_for(self, what: int, seconds: float) -> int:
         poll = select.poll()
@@ -220,6 +254,8 @@ class SharedConnection(FramedLine):
 
     def _wait(self, waiter: _Waiter, end: float | None) -> None:
         while waiter.outcome is None:
+            if self._can_send(waiter):
+                self._send_on(waiter, end)
             self._step(waiter, end)
 
     def _step(self, waiter: _Waiter, end: float | None) -> None:
@@ -228,6 +264,10 @@ class SharedConnection(FramedLine):
             receives = not self._receives and waiter.outcome is None
             if receives:
                 self._receives = True
+            elif self._can_send(waiter) and not self._sends:
+                return
+            else:
+                self._listening[waiter] = None
         if not receives:
             left = -1.0 if end is None else end - monotonic()
             if end is not None and left <= 0 and waiter.outcome is None:
@@ -265,10 +305,15 @@ class SharedConnection(FramedLine):
             self._heed(self.session.end(ConnectionLost("a call was broken off while replies were read")))
             raise
 
+    def _wake(self, waiter: _Waiter) -> None:
+        """Has a thread look again; under the lock."""
+        del self._listening[waiter]
+        waiter.rouse()
+
     def _appoint(self) -> None:
         """Has another thread receive, if nobody does; under the lock."""
-        if not self._receives and self._waiters:
-            next(iter(self._waiters)).rouse()
+        if not self._receives and self._listening:
+            self._wake(next(iter(self._listening)))
 
     def _heed(self, events: list[Event]) -> None:
         for event in events:

@@ -20,7 +20,7 @@ from rpcgen.runtime.contexts import current_call
 from rpcgen.runtime.dispatch import OUT_OF_TIME
 from rpcgen.runtime.errors import FaultCode
 from rpcgen.runtime.sync.server.connection import LATER_READ, TRICKLE, Next, entered
-from rpcgen.runtime.sync.server.framed_sending import Running
+from rpcgen.runtime.sync.server.framed_sending import MUCH, Running
 from rpcgen.runtime.sync.server.framed_sharing import SharedConnection
 from rpcgen.runtime.sync.turns import RECEIVED, ROOM, UNANSWERED, serve_frames
 from rpcgen.runtime.wire.plain import encode_fault
@@ -32,10 +32,6 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.events import CallReceived
 
 _log = logging.getLogger("rpcgen")
-
-_MUCH = 256 * 1024
-"""Bytes of replies after which they are sent before another call is answered."""
-
 
 _INTERRUPTED = encode_fault(FaultCode.INTERNAL, "the handler was interrupted")
 
@@ -63,7 +59,7 @@ class FramedConnection(SharedConnection):
     def _serve(self, dispatcher: Dispatcher, waiting: collections.abc.Callable[[], int]) -> Next:
         calls, wanted = self._waiting, False
         while True:
-            while calls and not wanted and self._made < _MUCH:
+            while calls and not wanted and self._made < MUCH:
                 event = calls.popleft()
                 self._kept -= len(event[4])
                 if not self._answer(event, dispatcher):
@@ -150,7 +146,7 @@ class FramedConnection(SharedConnection):
         if data is None:
             return self._wait_for_bytes()
         if sent == RECEIVED:
-            return data
+            return typing.cast("bytes", data)
         if sent == UNANSWERED:
             self._send(last, data, context)
         elif sent == len(data):

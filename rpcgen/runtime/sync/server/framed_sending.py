@@ -17,7 +17,7 @@ from time import monotonic
 from rpcgen.runtime.contexts import Context
 from rpcgen.runtime.errors import EncodeError, FaultCode, ProtocolError
 from rpcgen.runtime.sync.server.connection import TRICKLE, Connection, certificate_of
-from rpcgen.runtime.sync.turns import ROOM
+from rpcgen.runtime.sync.turns import MORE, ROOM
 from rpcgen.runtime.wire.events import CALL, CANCEL, ENDED, HELLO
 from rpcgen.runtime.wire.server import ServerSession
 from rpcgen.runtime.wire.states import State as SessionState
@@ -26,11 +26,14 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.sync.server.connection import Socket
     from rpcgen.runtime.wire.codec import Data
     from rpcgen.runtime.wire.events import CallReceived, Event
-    from rpcgen.runtime.wire.frames import Buffer
     from rpcgen.runtime.wire.hello import Terms
+    from rpcgen.runtime.wire.tailed import Piece
 
 _log = logging.getLogger("rpcgen")
 
+
+MUCH = 256 * 1024
+"""Bytes of replies after which they are sent before another call is answered."""
 
 _LEFT = frozenset((SessionState.DRAINING, SessionState.PARTING, SessionState.CLOSED))
 """In which the client has been told that no more calls are answered."""
@@ -87,7 +90,7 @@ class FramedSender(Connection):
         """By id, while the connection is shared."""
         self._made = 0
         """Bytes of replies since the last were sent."""
-        self._unsent: list[Buffer] = []
+        self._unsent: list[Piece] = []
         """Taken from the session; the first has been sent in part, or could not be."""
         self._is_busy = False
         """A thread sends."""
@@ -103,6 +106,15 @@ class FramedSender(Connection):
     def is_stuck(self) -> bool:
         """Whether the client does not take what is to be sent."""
         return bool(self._unsent) and not self._is_busy
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether what is to be sent is so much that no more calls are to be started."""
+        return self._behind >= MUCH
+
+    @property
+    def _behind(self) -> int:
+        return self._made + sum(map(len, self._unsent))
 
     @property
     def is_over(self) -> bool:
@@ -125,7 +137,7 @@ class FramedSender(Connection):
         sent = 0
         while (piece := self._next_piece(sent)) is not None:
             try:
-                sent = self.sock.send(piece, flags)
+                sent = self.sock.send(piece, flags | MORE if len(self._unsent) > 1 else flags)
             except BlockingIOError:
                 sent = 0
             except OSError as error:
@@ -138,7 +150,7 @@ class FramedSender(Connection):
                     self._is_busy = False
                 return
 
-    def _next_piece(self, sent: int) -> Buffer | None:
+    def _next_piece(self, sent: int) -> Piece | None:
         """Gives what is to be sent after so many bytes of the last piece; None: nothing."""
         with self._lock:
             self._advance(sent)
@@ -164,7 +176,7 @@ class FramedSender(Connection):
 
     def _send(self, call_id: int, reply: Data, context: Context | None = None) -> None:
         """Gives the session the reply to a call, with the metadata of its context."""
-        if self._unsent and self._made + sum(map(len, self._unsent)) > self.limits.unsent:
+        if self.is_stuck and self._behind > self.limits.unsent:
             self.warn(f"it does not take its replies, over {self.limits.unsent} bytes")
             self._forget()
             return

@@ -25,6 +25,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.codec import Data
     from rpcgen.runtime.wire.events import CallReceived
     from rpcgen.runtime.wire.hello import Terms
+    from rpcgen.runtime.wire.tailed import Message
 
 _log = logging.getLogger("rpcgen")
 
@@ -162,9 +163,14 @@ class SharedConnection(FramedSender):
     def ticket(self) -> bool:
         """Says whether a worker is to be asked for: once, until it comes."""
         with self._lock:
-            wanted = bool(self._waiting) and not self.has_ticket and not self.is_stuck
+            wanted = self.wants_worker
             self.has_ticket = self.has_ticket or wanted
             return wanted
+
+    @property
+    def wants_worker(self) -> bool:
+        """Whether calls wait that can be started, and no worker was asked for."""
+        return bool(self._waiting) and not (self.has_ticket or self.is_stuck or self.is_behind)
 
     def recount(self) -> int:
         """Gives how many more calls run or wait here than when this was last asked."""
@@ -214,7 +220,7 @@ class SharedConnection(FramedSender):
             more()
         if event is None or running is None:
             return
-        reply = b""
+        reply: Message = b""
         try:
             reply, work = self._prepared(running, event[2], event[4], dispatcher)
             if work is not None:
@@ -231,8 +237,8 @@ class SharedConnection(FramedSender):
         self._finish(running.number, reply)
 
     def _next_call(self) -> CallReceived | None:
-        """Takes a call that waits and has time left; None while the client does not take its replies."""
-        while self._waiting and not self.is_stuck:
+        """Takes a call that waits and has time left; None while the client does not take its replies, or not quickly."""
+        while self._waiting and not (self.is_stuck or self.is_behind):
             event = self._waiting.popleft()
             self._kept -= len(event[4])
             if event[3] is None or event[3] > monotonic():
@@ -242,7 +248,7 @@ class SharedConnection(FramedSender):
 
     def _prepared(
         self, running: Running, name: str, block: Data, dispatcher: Dispatcher
-    ) -> tuple[bytes, collections.abc.Callable[[], bytes] | None]:
+    ) -> tuple[Message, collections.abc.Callable[[], Message] | None]:
         """Gives what to say ahead, and what calls the handler and gives the reply; None: there is no handler."""
         answer = dispatcher.answers.get(name)
         if answer is not None:

@@ -169,7 +169,13 @@ class Overseer:
 
     def attend(self, connection: FramedConnection) -> None:
         """Has the loop's thread see to a shared connection, if there is anything for it to do."""
-        if _interest(connection) != connection.interest or connection.is_over or connection.is_held:
+        interest = _interest(connection)
+        if (
+            interest != connection.interest
+            or connection.is_over
+            or connection.is_held
+            or connection.wants_worker
+        ):
             self.tell_of(connection)
 
     def tell_of(self, connection: FramedConnection) -> None:

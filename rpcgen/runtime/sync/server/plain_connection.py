@@ -27,6 +27,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.sync.server.connection import Socket
     from rpcgen.runtime.wire.codec import Data
     from rpcgen.runtime.wire.limits import Limits
+    from rpcgen.runtime.wire.tailed import Message
 
 _log = logging.getLogger("rpcgen")
 
@@ -92,7 +93,7 @@ class PlainConnection(Connection):
                 if waiting() or not dispatcher.serving:
                     self._call = call
                     return self._wait_for_bytes() if call is None else Next.THREAD
-            data: bytes | tuple[bytes, int] | None
+            data: bytes | tuple[Message, int] | None
             if turn is not None and not reader.pending:
                 data = turn(fd, answers, waiting, dispatcher, context, longest_name, longest)
             else:
@@ -159,7 +160,7 @@ class PlainConnection(Connection):
             return Next.END
         return Next.BYTES
 
-    def _sent(self, reply: bytes, sent: int, work: Work | None) -> Next | None:
+    def _sent(self, reply: Message, sent: int, work: Work | None) -> Next | None:
         """Does what is left to do for a reply of which so many bytes were sent; None when that is done."""
         if sent != len(reply):
             self._unsent, self._work = memoryview(reply)[sent:], work

@@ -70,6 +70,10 @@ static PyObject *reply_to_value(Answer *answer, PyObject *value)
     Method *method = answer->method;
     Writer writer = {.bytes = NULL};
     uint8_t small[SMALL];
+    if (RARE(has_long_reply(method, value))) {
+        PyObject *reply = long_reply(method, value);
+        return reply ? reply : asked(answer->returned, value);
+    }
     if (begin(&writer, method, small, method->sizes[1], answer->bounds.room) == 0
         && write_reply(&writer, method, value) == 0)
         return finished(&writer, &method->sizes[1]);
@@ -84,20 +88,13 @@ static PyObject *answer_call(PyObject *self, PyObject *const *args, size_t flags
         PyErr_SetString(PyExc_TypeError, "an answer takes the arguments of a call, as bytes");
         return NULL;
     }
-    Reader reader;
-    Py_buffer view;
-    if (begin_reading(&reader, args[0], &answer->bounds, &view) < 0)
-        return asked(answer->whole, args[0]);
     const Shape *shape = answer->method->arguments;
     /* One place before the first, which a bound method may use. */
     PyObject *few[9], **values = few, *value = NULL, *reply;
-    if (shape->places > 8 && (values = PyMem_New(PyObject *, shape->places + 1)) == NULL) {
-        done_reading(&view);
+    if (shape->places > 8 && (values = PyMem_New(PyObject *, shape->places + 1)) == NULL)
         return PyErr_NoMemory();
-    }
     memset(values++, 0, (shape->places + 1) * sizeof *values);
-    int read = read_fields(&reader, shape, values, true);
-    done_reading(&view);
+    int read = read_arguments(answer->method, args[0], &answer->bounds, values);
     if (read == 0)
         value = PyObject_Vectorcall(
             answer->handler, values, shape->places | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);

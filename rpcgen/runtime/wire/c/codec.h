@@ -115,6 +115,13 @@ typedef struct {
     Py_ssize_t room;      /* of its memory; its size is that of its message */
 } Spare;
 
+/* A message in two pieces; see tailed.c. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *head, *tail;
+    PyObject *whole;      /* both as one, once somebody has asked for that; or NULL */
+} Tailed;
+
 /* Everything that one method's messages need. */
 typedef struct {
     PyObject_HEAD
@@ -129,7 +136,8 @@ typedef struct {
     PyObject *default_;   /* stands for an argument that is left out */
     PyObject *limits;     /* those of whoever gives none */
     Bounds bounds;        /* the same */
-    PyTypeObject *scan, *answer;
+    PyTypeObject *scan, *answer, *tailed;
+    const Field *last;    /* of the arguments, if it is bytes that may be long; or NULL */
     Py_ssize_t sizes[3];  /* of the last call, reply, raised exception: room for the next */
 } Method;
 
@@ -154,6 +162,7 @@ typedef struct {
     PyTypeObject *scan;
     PyTypeObject *answer;
     PyTypeObject *flow, *client_flow, *server_flow;
+    PyTypeObject *tailed, *incoming;
     Spare spares[SPARES];
 } State;
 
@@ -163,6 +172,8 @@ int write_fields(Writer *writer, const Shape *shape, PyObject *instance, PyObjec
 int write_room(Writer *writer, Py_ssize_t more);
 PyObject *read_value(Reader *reader, const Shape *shape);
 int read_fields(Reader *reader, const Shape *shape, PyObject **values, bool arguments);
+int read_tailed_fields(const Tailed *message, const Bounds *bounds, const Shape *shape, PyObject **values);
+PyObject *read_tail(Reader *reader, const Shape *shape, PyObject *tail);
 
 /* Asks what decides for a kind of message, after an error that is not the interpreter's own. */
 typedef enum { CALL, ARGUMENTS, REPLY, RAISED, RESULT, QUICK, SCAN, FRAME, BLOCK } Message;
@@ -172,6 +183,17 @@ PyObject *ask(Method *method, Message message, PyObject *value, PyObject *limits
 int parse_limits(PyObject *limits, Bounds *bounds);
 int write_reply(Writer *writer, const Method *method, PyObject *value);
 int write_raised(Writer *writer, const Method *method, PyObject *exception);
+int read_arguments(const Method *method, PyObject *data, const Bounds *bounds, PyObject **values);
+
+/* Whether a value is sent from where it is. */
+static inline bool is_long(PyObject *value) { return PyBytes_CheckExact(value) && PyBytes_GET_SIZE(value) >= LARGE; }
+
+/* The reply that returns long bytes; for a result of bytes alone. */
+PyObject *long_reply(const Method *method, PyObject *value);
+static inline bool has_long_reply(const Method *method, PyObject *value)
+{
+    return method->result != NULL && method->result->kind == K_BYTES && is_long(value);
+}
 
 /* Begins to read bytes, a bytearray or a memoryview; -1 for anything else. done_reading ends it. */
 int begin_reading(Reader *reader, PyObject *data, const Bounds *bounds, Py_buffer *view);
@@ -179,10 +201,14 @@ static inline void done_reading(Py_buffer *view) { if (view->obj != NULL) PyBuff
 
 PyObject *answer_new(Method *method, PyObject *const *args, Py_ssize_t count);
 
+PyObject *tailed_new(PyTypeObject *type, PyObject *head, PyObject *tail); /* takes the head, which may be NULL */
+PyObject *tail_begin(PyObject *module, PyObject *const *args, Py_ssize_t count);
+
 PyObject *scan_new(Method *method, PyObject *limits, const Bounds *bounds);
 PyObject *finished_large(Writer *writer, Py_ssize_t size);
 
-extern PyType_Spec shape_spec, method_spec, scan_spec, answer_spec, flow_spec, client_flow_spec, server_flow_spec;
+extern PyType_Spec shape_spec, method_spec, scan_spec, answer_spec, flow_spec, client_flow_spec, server_flow_spec,
+    tailed_spec, incoming_spec;
 
 /* Where a writer stood: what follows can be measured, or taken back. */
 static inline Py_ssize_t written(const Writer *writer) { return writer->at - writer->begin; }

@@ -512,3 +512,47 @@ PyObject *read_value(Reader *reader, const Shape *shape)
         return value;
     }
 }
+
+/* A value that is a message's tail; NULL for what is none that can be read there. */
+PyObject *read_tail(Reader *reader, const Shape *shape, PyObject *tail)
+{
+    reader->at = (const uint8_t *)PyBytes_AS_STRING(tail);
+    reader->end = reader->at + PyBytes_GET_SIZE(tail);
+    switch (shape->kind) {
+    case K_BYTES:
+        return Py_NewRef(tail);
+    case K_STRING:
+        return text(reader->at, reader->end - reader->at);
+    case K_RECORD: case K_UNION:
+        if (--reader->items < 0 || --reader->room < 0)
+            return NULL;
+        return shape->kind == K_UNION ? read_union(reader, shape) : read_record(reader, shape);
+    default:
+        return NULL;
+    }
+}
+
+/* Arguments of which the last that is there is the tail. Fills ``values`` as read_fields does. */
+int read_tailed_fields(const Tailed *message, const Bounds *bounds, const Shape *shape, PyObject **values)
+{
+    const uint8_t *head = (const uint8_t *)PyBytes_AS_STRING(message->head);
+    Py_ssize_t size = PyBytes_GET_SIZE(message->head) - 5;
+    if (size < 0 || (Py_ssize_t)get32(head + size + 1) != PyBytes_GET_SIZE(message->tail))
+        return -1;
+    const Field *field = shape->fields, *end = field + shape->count;
+    while (field < end && field->tag < head[size])
+        field++;
+    if (field == end || field->tag != head[size] || field->absence == GONE)
+        return -1;
+    /* The fields before it are read as if there were no others. */
+    Shape before = *shape;
+    before.count = field - shape->fields;
+    Reader reader = {head, head + size, bounds->items, bounds->room};
+    if (read_fields(&reader, &before, values, true) < 0)
+        return -1;
+    PyObject *value = read_tail(&reader, field->shape, message->tail);
+    if (value == NULL)
+        return -1;
+    values[field->place] = value;
+    return fill_absent(field + 1, end, values, NULL);
+}

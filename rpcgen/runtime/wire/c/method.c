@@ -91,8 +91,11 @@ static INLINE PyObject *encode(
     const uint8_t *prefix = (const uint8_t *)PyBytes_AS_STRING(method->prefix);
     Py_ssize_t name = PyBytes_GET_SIZE(method->prefix) - 4, start = kind == BLOCK ? 0 : name + (kind == FRAME ? CALL_HEAD : 8);
     uint64_t size;
+    PyObject *tail = NULL, *head;
+    Shape before;
+    const Shape *shape = method->arguments;
     writer.bytes = NULL;
-    if (PyTuple_GET_SIZE(values) != method->arguments->places || (kind == FRAME && name > 255)
+    if (PyTuple_GET_SIZE(values) != shape->places || (kind == FRAME && name > 255)
         || begin(&writer, method, small, method->sizes[0], bounds.room) < 0 || have_room(&writer, start) < 0)
         goto slow;
     if (kind == FRAME) {
@@ -104,15 +107,31 @@ static INLINE PyObject *encode(
         memcpy(writer.at, prefix, name + 4);
     }
     writer.at += start;
-    if (write_fields(&writer, method->arguments, NULL, PySequence_Fast_ITEMS(values), method->default_) < 0)
+    if (kind != CALL && method->last != NULL && is_long(PyTuple_GET_ITEM(values, method->last->place))) {
+        tail = PyTuple_GET_ITEM(values, method->last->place);
+        before = *shape;
+        before.count--;
+        shape = &before;
+    }
+    if (write_fields(&writer, shape, NULL, PySequence_Fast_ITEMS(values), method->default_) < 0)
         goto slow;
-    size = (uint64_t)(written(&writer) - (kind == FRAME ? 4 : start));
+    if (RARE(tail != NULL)) {
+        if (have_room(&writer, 5) < 0)
+            goto slow;
+        *writer.at = method->last->tag;
+        put32(writer.at + 1, (uint32_t)PyBytes_GET_SIZE(tail));
+        writer.at += 5;
+    }
+    size = (uint64_t)(written(&writer) - (kind == FRAME ? 4 : start)) + (tail ? PyBytes_GET_SIZE(tail) : 0);
     if (size > UINT32_MAX)
         goto slow;
     if (kind != BLOCK)
         put32(writer.begin + (kind == FRAME ? 0 : start - 4), (uint32_t)size);
+    head = finished(&writer, &method->sizes[0]);
+    if (RARE(tail != NULL))
+        head = tailed_new(method->tailed, head, tail);
     Py_DECREF(values);
-    return finished(&writer, &method->sizes[0]);
+    return head;
 slow:
     Py_DECREF(values);
     Py_XDECREF(writer.bytes);
@@ -158,6 +177,15 @@ int write_raised(Writer *writer, const Method *method, PyObject *exception)
     return write_value(writer, (Shape *)PyTuple_GET_ITEM(method->raises, kind - 2), exception);
 }
 
+PyObject *long_reply(const Method *method, PyObject *value)
+{
+    uint8_t head[6] = {1, 1}, *at = head + (method->optional ? 2 : 1);
+    if ((uint64_t)PyBytes_GET_SIZE(value) > UINT32_MAX)
+        return NULL;
+    put32(at, (uint32_t)PyBytes_GET_SIZE(value));
+    return tailed_new(method->tailed, PyBytes_FromStringAndSize((const char *)head, at + 4 - head), value);
+}
+
 static PyObject *encode_reply(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     PyObject *value, *limits;
@@ -166,6 +194,10 @@ static PyObject *encode_reply(Method *method, PyObject *const *args, Py_ssize_t 
     uint8_t small[SMALL];
     if (parse(args, count, names, "encode_reply", &value, &limits) < 0)
         return NULL;
+    if (RARE(has_long_reply(method, value))) {
+        PyObject *reply = long_reply(method, value);
+        return reply ? reply : ask(method, REPLY, value, limits);
+    }
     if (bounds_of(method, limits, &bounds) < 0 || begin(&writer, method, small, method->sizes[1], bounds.room) < 0
         || write_reply(&writer, method, value) < 0) {
         Py_XDECREF(writer.bytes);
@@ -212,24 +244,34 @@ int begin_reading(Reader *reader, PyObject *data, const Bounds *bounds, Py_buffe
     return 0;
 }
 
+/* The arguments of a call by their places; what is filled before -1 is the caller's to release, too. */
+int read_arguments(const Method *method, PyObject *data, const Bounds *bounds, PyObject **values)
+{
+    if (RARE(Py_IS_TYPE(data, method->tailed)))
+        return read_tailed_fields((Tailed *)data, bounds, method->arguments, values);
+    Reader reader;
+    Py_buffer view;
+    if (begin_reading(&reader, data, bounds, &view) < 0)
+        return -1;
+    int read = read_fields(&reader, method->arguments, values, true);
+    done_reading(&view);
+    return read;
+}
+
 static PyObject *decode_args(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     PyObject *value, *limits, *list = NULL;
     Bounds bounds;
     if (parse(args, count, names, "decode_args", &value, &limits) < 0)
         return NULL;
-    Reader reader;
-    Py_buffer view;
-    if (bounds_of(method, limits, &bounds) < 0 || begin_reading(&reader, value, &bounds, &view) < 0)
+    if (bounds_of(method, limits, &bounds) < 0)
         return ask(method, ARGUMENTS, value, limits);
     const Shape *shape = method->arguments;
     PyObject *few[8], **values = few;
-    if (shape->places > 8 && (values = PyMem_New(PyObject *, shape->places)) == NULL) {
-        done_reading(&view);
+    if (shape->places > 8 && (values = PyMem_New(PyObject *, shape->places)) == NULL)
         return PyErr_NoMemory();
-    }
     memset(values, 0, shape->places * sizeof *values);
-    if (read_fields(&reader, shape, values, true) == 0 && (list = PyList_New(shape->places)) != NULL)
+    if (read_arguments(method, value, &bounds, values) == 0 && (list = PyList_New(shape->places)) != NULL)
         for (Py_ssize_t place = 0; place < shape->places; place++) {
             PyList_SET_ITEM(list, place, values[place]);
             values[place] = NULL;
@@ -238,33 +280,52 @@ static PyObject *decode_args(Method *method, PyObject *const *args, Py_ssize_t c
         Py_XDECREF(values[place]);
     if (values != few)
         PyMem_Free(values);
-    done_reading(&view);
     return list ? list : ask(method, ARGUMENTS, value, limits);
+}
+
+/* Reads what stands before a reply's value, and says what that is: NULL for nothing. -1: it is no reply. */
+static INLINE int begin_reply(const Method *method, Reader *reader, const Shape **shape)
+{
+    if (reader->at == reader->end)
+        return -1;
+    uint8_t kind = *reader->at++;
+    if (kind == 1) {
+        *shape = method->result;
+        if (method->optional) {
+            if (reader->at == reader->end || *reader->at > 1)
+                return -1;
+            if (*reader->at++ == 0)
+                *shape = NULL;
+        }
+    } else if (kind > 1 && kind - 2 < PyTuple_GET_SIZE(method->raises)) {
+        *shape = (Shape *)PyTuple_GET_ITEM(method->raises, kind - 2);
+    } else {
+        return -1;
+    }
+    return 0;
 }
 
 static PyObject *read_reply(const Method *method, Reader *reader)
 {
-    if (reader->at == reader->end)
+    const Shape *shape;
+    if (begin_reply(method, reader, &shape) < 0)
         return NULL;
-    const Shape *shape = NULL;
-    uint8_t kind = *reader->at++;
-    if (kind == 1) {
-        shape = method->result;
-        if (method->optional) {
-            if (reader->at == reader->end || *reader->at > 1)
-                return NULL;
-            if (*reader->at++ == 0)
-                shape = NULL;
-        }
-    } else if (kind > 1 && kind - 2 < PyTuple_GET_SIZE(method->raises)) {
-        shape = (Shape *)PyTuple_GET_ITEM(method->raises, kind - 2);
-    } else {
-        return NULL;
-    }
     PyObject *value = shape ? read_value(reader, shape) : Py_NewRef(Py_None);
     if (value != NULL && reader->at != reader->end)
         Py_CLEAR(value);
     return value;
+}
+
+/* One whose value is the tail. */
+static APART PyObject *read_tailed_reply(const Method *method, const Tailed *message, const Bounds *bounds)
+{
+    const Shape *shape;
+    const uint8_t *head = (const uint8_t *)PyBytes_AS_STRING(message->head);
+    Reader reader = {head, head + PyBytes_GET_SIZE(message->head), bounds->items, bounds->room};
+    if (begin_reply(method, &reader, &shape) < 0 || shape == NULL || reader.end - reader.at != 4
+        || (Py_ssize_t)get32(reader.at) != PyBytes_GET_SIZE(message->tail))
+        return NULL;
+    return read_tail(&reader, shape, message->tail);
 }
 
 /* A whole reply's value, or NULL. */
@@ -273,7 +334,11 @@ static PyObject *reply(Method *method, PyObject *data, PyObject *limits)
     Bounds bounds;
     Reader reader;
     Py_buffer view;
-    if (bounds_of(method, limits, &bounds) < 0 || begin_reading(&reader, data, &bounds, &view) < 0)
+    if (bounds_of(method, limits, &bounds) < 0)
+        return NULL;
+    if (RARE(Py_IS_TYPE(data, method->tailed)))
+        return read_tailed_reply(method, (Tailed *)data, &bounds);
+    if (begin_reading(&reader, data, &bounds, &view) < 0)
         return NULL;
     PyObject *value = read_reply(method, &reader);
     done_reading(&view);
@@ -328,6 +393,7 @@ static int method_traverse(Method *method, visitproc visit, void *arg)
     Py_VISIT(method->limits);
     Py_VISIT((PyObject *)method->scan);
     Py_VISIT((PyObject *)method->answer);
+    Py_VISIT((PyObject *)method->tailed);
     return 0;
 }
 
@@ -345,6 +411,7 @@ static void method_dealloc(Method *method)
     Py_XDECREF(method->limits);
     Py_XDECREF((PyObject *)method->scan);
     Py_XDECREF((PyObject *)method->answer);
+    Py_XDECREF((PyObject *)method->tailed);
     type->tp_free(method);
     Py_DECREF(type);
 }
@@ -388,6 +455,10 @@ static PyObject *method_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     method->limits = Py_NewRef(limits);
     method->scan = (PyTypeObject *)Py_NewRef((PyObject *)state->scan);
     method->answer = (PyTypeObject *)Py_NewRef((PyObject *)state->answer);
+    method->tailed = (PyTypeObject *)Py_NewRef((PyObject *)state->tailed);
+    const Field *last = method->arguments->count ? &method->arguments->fields[method->arguments->count - 1] : NULL;
+    if (last != NULL && last->absence != GONE && last->left_out == NULL && last->shape->kind == K_BYTES)
+        method->last = last;
     if (parse_limits(limits, &method->bounds) < 0) {
         Py_DECREF(method);
         return PyErr_Format(PyExc_TypeError, "these are no limits: %R", limits);
