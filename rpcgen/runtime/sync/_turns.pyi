@@ -4,9 +4,10 @@ from rpcgen.runtime.contexts import Context
 from rpcgen.runtime.dispatch import Answer, Dispatcher
 from rpcgen.runtime.wire.tailed import Message
 
-# Short ones, which are bytes.
 def exchange(fd: int, message: Message, /) -> bytes | tuple[int, int]: ...
-def call(fd: int, frame: Message, call_id: int, seconds: float, /) -> bytes | tuple[int, int, bytes]: ...
+def call(
+    fd: int, frame: Message, call_id: int, seconds: float, longest: int, /
+) -> Message | tuple[int, int, bytes]: ...
 def serve(
     fd: int,
     answers: dict[str, Answer],

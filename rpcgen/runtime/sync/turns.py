@@ -22,7 +22,7 @@ if typing.TYPE_CHECKING:
 
     Exchange: typing.TypeAlias = collections.abc.Callable[[int, Message], bytes | tuple[int, int]]
     Call: typing.TypeAlias = collections.abc.Callable[
-        [int, Message, int, float], bytes | tuple[int, int, bytes]
+        [int, Message, int, float, int], Message | tuple[int, int, bytes]
     ]
     Serve: typing.TypeAlias = collections.abc.Callable[
         [int, dict[str, Answer], collections.abc.Callable[[], int], Dispatcher, Context, int, int],
@@ -69,14 +69,17 @@ def _exchange(fd: int, message: Message) -> bytes | tuple[int, int]:
         return sent, error.errno or errno.EIO
 
 
-def _call(fd: int, frame: Message, call_id: int, seconds: float) -> bytes | tuple[int, int, bytes]:
-    """Sends a CALL and receives once.
+def _call(
+    fd: int, frame: Message, call_id: int, seconds: float, longest: int
+) -> Message | tuple[int, int, bytes]:
+    """Sends a CALL and receives its reply; here that is one receive.
 
     Args:
         fd: The connection's.
-        frame: Without its id and time; at most 4 KiB.
+        frame: Without its id and time; at most ``LONGEST_CALL`` bytes.
         call_id: Its id.
         seconds: That are left; 0: no deadline.
+        longest: Bytes of the longest reply that is taken.
 
     Returns:
         The reply, where exactly its frame was received. Else the bytes sent, the errno of what failed (0: only
@@ -99,6 +102,9 @@ def _call(fd: int, frame: Message, call_id: int, seconds: float) -> bytes | tupl
         return data[HEAD:]
     return sent, 0, data
 
+
+LONGEST_CALL: int = 4096
+"""Bytes of a frame that ``call`` sends. So many find room in an idle socket's buffer, whose least size is 4.6 KiB."""
 
 exchange: Exchange = _exchange
 call: Call = _call
@@ -124,5 +130,5 @@ if choice().native:
     except ImportError:
         pass  # only one of the two was built
     else:
-        exchange, call = _turns.exchange, _turns.call
+        exchange, call, LONGEST_CALL = _turns.exchange, _turns.call, LAST_ID
         serve, serve_frames = _turns.serve, _turns.serve_frames

@@ -106,12 +106,13 @@ class ClientSession(ClientFlow, Session):
     def usual(self) -> int:
         """Bytes up to which a shell may send CALLs without flags by itself, with ids that go on from the last.
 
-        It must have one call at a time then, and take nothing but that one's REPLY, alone and whole. If anything
-        else comes, and before it does anything else here, ``sent`` brings the session into step. -1: not now.
+        It must have one call at a time then, and take nothing but that one's REPLY, of at most ``Terms.longest``
+        bytes. If anything else comes, and before it does anything else here, ``sent`` brings the session into
+        step. -1: not now.
         """
         if self._pending or self._out or self._calls or self._quick_in < SMALL // 4:
             return -1
-        return self._quick_out
+        return self._most_out
 
     def sent(self, call_id: int, *, is_answered: bool, caller: typing.Any = None) -> None:
         """Takes note of usual CALLs, up to this id, that the shell has sent by itself since ``usual``.
@@ -179,7 +180,7 @@ class ClientSession(ClientFlow, Session):
             if self._held is None and size + OVERHEAD > SMALL:
                 # Ids must rise on the wire: what comes after a call that has to wait waits with it.
                 self._held = []
-                self._quick_out = -1
+                self._quick_out = self._most_out = -1
             if self._held is not None:
                 self._held.append((frame, size, call_id))
                 return

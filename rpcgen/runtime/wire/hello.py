@@ -188,6 +188,7 @@ class Terms:
         "hello",
         "largest",
         "limits",
+        "longest",
         "quick",
     )
 
@@ -211,8 +212,10 @@ class Terms:
         self.calls = calls
         self._compress = checked_names(compress)
         self.compress_from = compress_from
-        self.quick = min(limits.message, SMALL // 2) if limits.name >= 255 else -1
+        self.longest = limits.message if limits.name >= 255 else -1
         """Frames up to this length are within every limit, whatever they hold."""
+        self.quick = min(self.longest, SMALL // 2)
+        """Those of them that are not long."""
         self.hello = encode_hello(Hello(properties or {}, understood(), self.largest, credentials))
         """The whole frame."""
         self.heads: dict[str, CallHead] = {}

@@ -149,7 +149,7 @@ class ServerSession(ServerFlow, Session):
         """
         if self._pending or self._out or self._quick_in < 0:
             return None
-        return self._last, self._quick_in, self._quick_out
+        return self._last, self.terms.longest, self._most_out
 
     def took(self, call_id: int, *, is_answered: bool) -> None:
         """Takes note of usual CALLs, up to this id, that the shell has read by itself since ``usual``.

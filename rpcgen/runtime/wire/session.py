@@ -77,6 +77,7 @@ class Session(FrameReader):
         "_big",
         "_goaway_received",
         "_goaway_sent",
+        "_most_out",
         "_peer_largest",
         "_pings",
         "_pings_answered",
@@ -301,11 +302,13 @@ class Session(FrameReader):
     def _measure(self) -> None:
         """Finds out anew what needs no closer look."""
         self._quick_in = self.terms.quick if self.state in self._QUICK_IN else -1
-        self._quick_out = -1
+        self._most_out = -1
+        """As ``_quick_out``, of payloads that are not joined with their heads."""
         if self._USUAL in SENT[self.state]:
-            self._quick_out = min(JOINED, self._peer_largest - OVERHEAD - 300)
+            self._most_out = self._peer_largest - OVERHEAD - 300
             if self._algorithm is not None:
-                self._quick_out = min(self._quick_out, self.terms.compress_from - 300)
+                self._most_out = min(self._most_out, self.terms.compress_from - 300)
+        self._quick_out = min(JOINED, self._most_out)
 
     def _send(
         self,

@@ -1,14 +1,15 @@
-/* A client's turn with a framed call: its frame out, its REPLY in. What is not exactly that is told as it is. */
+/* A client's turn with a framed call: its frame out, its REPLY in, both of any length. What is not exactly that is
+   told as it is. */
 
 #include "turns.h"
 
 #include <errno.h>
 #include <math.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/types.h>
 
-enum { HEAD = 10, SHORTEST = HEAD + 5, LONGEST = 4096, REPLY_WORD = 0x200 };
+enum { HEAD = 10, SHORTEST = HEAD + 5, SHORT = 4096, REPLY_WORD = 0x200 };
 
 /* Milliseconds left of so many seconds, rounded up; 0 for 0: no deadline. */
 static uint32_t milliseconds(double seconds)
@@ -30,30 +31,93 @@ static void put(unsigned char *p, uint32_t n)
     p[3] = (unsigned char)n;
 }
 
-/* call(fd, frame, id, seconds): the bytes of the reply; else (bytes sent, errno, bytes received), whichever
-   comes first of: not all was sent, the receive failed, something else was received. */
+/* Milliseconds in which the next part of a long reply comes, and seconds in which all of it does; else it is left to
+   the caller, who knows how long to wait. */
+#define QUIET 50
+#define MOST 1.0
+
+/* The rest of a long REPLY, whose beginning has come; NULL without an error if it was not received: then ``come`` is
+   what was. */
+static PyObject *long_reply(
+    const State *state, int fd, const unsigned char *in, Py_ssize_t received, double until, PyObject **come)
+{
+    Py_ssize_t size = (Py_ssize_t)get(in) + 4, begin = HEAD;
+    /* A value that ends with the reply is received into memory of its own. */
+    for (Py_ssize_t at = HEAD + 1; at <= HEAD + 2 && at + 4 <= received && begin == HEAD; at++)
+        if (size - at - 4 >= LONG && get(in + at) == size - at - 4)
+            begin = at + 4;
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, size - begin), *reply = NULL, *head;
+    if (bytes == NULL)
+        return NULL;
+    Filling filling = {fd, PyBytes_AS_STRING(bytes), size - begin, received - begin};
+    memcpy(filling.room, in + begin, filling.filled);
+    double latest = now() + MOST;
+    if (fill(&filling, QUIET, until > 0 && until < latest ? until : latest) < 0) {
+        /* Nobody reads on where a signal's handler has raised. */
+    } else if (filling.filled < filling.size) {
+        *come = joined((const char *)in, begin, filling.room, filling.filled);
+    } else if (begin == HEAD) {
+        return bytes;
+    } else if ((head = PyBytes_FromStringAndSize((const char *)in + HEAD, begin - HEAD)) != NULL) {
+        reply = PyObject_CallFunctionObjArgs(state->tailed, head, bytes, NULL);
+        Py_DECREF(head);
+    }
+    Py_DECREF(bytes);
+    return reply;
+}
+
+/* call(fd, frame, id, seconds, longest): the reply; else (bytes sent, errno, bytes received), whichever comes first
+   of: not all was sent, the receive failed, something else was received, or not all of a long reply in time. A frame
+   of at most SHORT bytes is sent at once, which fills no buffer; a longer one within the seconds. */
 PyObject *turns_call(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
-    if (count != 4 || !PyBytes_CheckExact(args[1]) || PyBytes_GET_SIZE(args[1]) < SHORTEST) {
-        PyErr_SetString(PyExc_TypeError, "call() takes a descriptor, a CALL, its id and the seconds left");
+    const State *state = PyModule_GetState(module);
+    PyObject *head, *tail;
+    if (count != 5) {
+        PyErr_SetString(
+            PyExc_TypeError, "call() takes a descriptor, a CALL, its id, the seconds left and the longest reply");
         return NULL;
     }
     long fd = PyLong_AsLong(args[0]);
     long long id = PyLong_AsLongLong(args[2]);
     double seconds = PyFloat_AsDouble(args[3]);
-    if (PyErr_Occurred())
+    Py_ssize_t longest = PyLong_AsSsize_t(args[4]);
+    if (PyErr_Occurred() || two_pieces(state, args[1], &head, &tail) < 0)
         return NULL;
-    const unsigned char *frame = (const unsigned char *)PyBytes_AS_STRING(args[1]);
-    Py_ssize_t size = PyBytes_GET_SIZE(args[1]), sent = 0, received = -1;
-    if (size > LONGEST || size < SHORTEST + frame[HEAD])
-        return PyErr_Format(PyExc_ValueError, "call() takes a whole CALL of at most %d bytes", LONGEST);
-    if (id < 1 || id > UINT32_MAX)
-        return Py_BuildValue("niy#", (Py_ssize_t)0, EOVERFLOW, "", (Py_ssize_t)0);
-    unsigned char out[LONGEST], in[ROOM];
-    memcpy(out, frame, size);
-    put(out + 6, (uint32_t)id);
-    put(out + HEAD + 1 + frame[HEAD], milliseconds(seconds));
+    const unsigned char *frame = (const unsigned char *)PyBytes_AS_STRING(head);
+    Py_ssize_t size = PyBytes_GET_SIZE(head), lead, received = -1, sent = 0;
+    PyObject *found = NULL, *come = NULL;
+    unsigned char out[SHORT], in[ROOM];
+    double until = 0;
     int error;
+    if (size < SHORTEST || size < (lead = SHORTEST + frame[HEAD])) {
+        PyErr_SetString(PyExc_ValueError, "call() takes a whole CALL");
+        goto done;
+    }
+    if (id < 1 || id > UINT32_MAX) {
+        found = Py_BuildValue("niy#", (Py_ssize_t)0, EOVERFLOW, "", (Py_ssize_t)0);
+        goto done;
+    }
+    bool is_short = tail == NULL && size <= SHORT;
+    memcpy(out, frame, is_short ? size : lead);
+    put(out + 6, (uint32_t)id);
+    put(out + lead - 4, milliseconds(seconds));
+    if (!is_short) {
+        Sending sending = {
+            (int)fd,
+            {{out, lead}, {(void *)(frame + lead), size - lead}, {tail ? PyBytes_AS_STRING(tail) : NULL, 0}},
+            3, 0};
+        sending.pieces[2].iov_len = tail ? PyBytes_GET_SIZE(tail) : 0;
+        if (seconds > 0)
+            until = now() + seconds;
+        error = send_pieces(&sending, until, true);
+        if (error != 0) {
+            if (error > 0)
+                found = Py_BuildValue("niy#", sending.sent, error, "", (Py_ssize_t)0);
+            goto done;
+        }
+        sent = sending.sent;
+    }
     do {
         error = 0;
         Py_BEGIN_ALLOW_THREADS
@@ -61,16 +125,33 @@ PyObject *turns_call(PyObject *module, PyObject *const *args, Py_ssize_t count)
         if (done < 0) {
             error = errno;
         } else {
-            sent = done;
-            if (sent == size && (received = recv((int)fd, in, ROOM, 0)) < 0)
+            sent = sent ? sent : done;
+            /* What the socket waits by itself is the whole time of the call, of which sending took some. */
+            if (until > 0)
+                error = wait_for((int)fd, POLLIN, -1, until);
+            if (error == 0 && sent >= size && (received = recv((int)fd, in, ROOM, 0)) < 0)
                 error = errno;
         }
         Py_END_ALLOW_THREADS
         if (error == EINTR && PyErr_CheckSignals() < 0)
-            return NULL;
+            goto done;
     } while (error == EINTR);
-    if (received > HEAD && get(in) == received - 4 && in[4] == REPLY_WORD >> 8 && in[5] == 0
-        && get(in + 6) == (uint32_t)id && in[HEAD])
-        return PyBytes_FromStringAndSize((const char *)in + HEAD, received - HEAD);
-    return Py_BuildValue("niy#", sent, error, (const char *)in, received > 0 ? received : (Py_ssize_t)0);
+    if (received > HEAD && in[4] == REPLY_WORD >> 8 && in[5] == 0 && get(in + 6) == (uint32_t)id && in[HEAD]) {
+        if (get(in) == received - 4) {
+            found = PyBytes_FromStringAndSize((const char *)in + HEAD, received - HEAD);
+            goto done;
+        }
+        if (get(in) > received - 4 && (int64_t)get(in) - HEAD + 4 <= longest) {
+            found = long_reply(state, (int)fd, in, received, until, &come);
+            if (found != NULL || come == NULL)
+                goto done;
+            found = Py_BuildValue("niN", sent, 0, come);
+            goto done;
+        }
+    }
+    found = Py_BuildValue("niy#", sent, error, (const char *)in, received > 0 ? received : (Py_ssize_t)0);
+done:
+    Py_DECREF(head);
+    Py_XDECREF(tail);
+    return found;
 }

@@ -18,8 +18,8 @@ typedef struct {
     Py_ssize_t name_size, block_size;
 } Call;
 
-/* The answer to a call, as it is given by what answers its name; NULL without an error where nothing does. */
-static PyObject *answer_to(const Service *service, const Call *call, PyObject *claim, uint32_t call_id)
+/* What answers a call; NULL, mostly without an error, where nothing does. */
+static PyObject *answer_of(const Service *service, const Call *call)
 {
     PyObject *name = PyUnicode_DecodeUTF8(call->name, call->name_size, NULL);
     if (name == NULL) {
@@ -28,21 +28,26 @@ static PyObject *answer_to(const Service *service, const Call *call, PyObject *c
     }
     PyObject *answer = PyDict_GetItemWithError(service->answers, name);
     Py_DECREF(name);
-    if (answer == NULL)
+    return Py_XNewRef(answer);
+}
+
+/* What answers gives for a block of arguments; takes both. */
+static PyObject *answer_to(PyObject *answer, PyObject *block, PyObject *claim, uint32_t call_id)
+{
+    if (block == NULL) {
+        Py_DECREF(answer);
         return NULL;
-    PyObject *block = PyBytes_FromStringAndSize(call->block, call->block_size);
-    if (block == NULL)
-        return NULL;
+    }
     if (claim != NULL) {
         PyObject *number = PyLong_FromUnsignedLong(call_id);
         int failed = number == NULL || PyList_Append(claim, number) < 0;
         Py_XDECREF(number);
         if (failed) {
+            Py_DECREF(answer);
             Py_DECREF(block);
             return NULL;
         }
     }
-    Py_INCREF(answer);
     PyObject *reply = PyObject_CallOneArg(answer, block);
     Py_DECREF(answer);
     Py_DECREF(block);
@@ -122,8 +127,9 @@ static PyObject *serve_all(const Service *service, Turn *turn, Py_ssize_t longes
             return would_block(turn) ? Py_NewRef(Py_None) : failed(turn);
         Call call;
         PyObject *reply = NULL;
-        if (is_call(turn, longest_name, longest, &call))
-            reply = answer_to(service, &call, NULL, 0);
+        PyObject *answer = is_call(turn, longest_name, longest, &call) ? answer_of(service, &call) : NULL;
+        if (answer != NULL)
+            reply = answer_to(answer, PyBytes_FromStringAndSize(call.block, call.block_size), NULL, 0);
         if (reply == NULL)
             return PyErr_Occurred() ? NULL : PyBytes_FromStringAndSize(turn->room, turn->received);
         int unusual = PyBytes_Check(reply) ? has_metadata(service) : 1, wanted = unusual ? 0 : is_wanted(service);
@@ -187,6 +193,7 @@ typedef struct {
     Py_ssize_t longest, shortest;
 } Session;
 
+/* Whether a frame has come, or its beginning. */
 static bool is_frame(const Turn *turn, const Session *session, uint32_t *call_id, Call *call)
 {
     const char *at = turn->room;
@@ -195,13 +202,52 @@ static bool is_frame(const Turn *turn, const Session *session, uint32_t *call_id
         return false;
     uint32_t length = number_at(at);
     Py_ssize_t name = (unsigned char)at[HEAD], begin = HEAD + 5 + name;
-    if (length != size - 4 || length > session->longest || begin > size)
+    if (length < size - 4 || length > session->longest || begin > size)
         return false;
     *call_id = number_at(at + 6);
     if ((number_at(at + 2) & 0xFFFF) != CALL_WORD || *call_id <= session->last || number_at(at + begin - 4) != 0)
         return false;
     *call = (Call){at + HEAD + 1, at + begin, name, size - begin};
     return true;
+}
+
+/* Milliseconds in which the next part of a long call comes, and seconds in which all of it does; else it is left to
+   the caller, whose thread has others to serve. */
+#define QUIET 5
+#define MOST 0.05
+
+/* Where a value begins that ends with the frame, if it is long; 0: nowhere. As tail_begin of the codec has it. */
+static Py_ssize_t tail_begin(const Turn *turn, Py_ssize_t begin, Py_ssize_t size)
+{
+    for (Py_ssize_t at = begin + 1; at + 4 <= turn->received && at <= begin + 1024 && size - at - 4 >= LONG; at++)
+        if (number_at(turn->room + at) == size - at - 4)
+            return at + 4;
+    return 0;
+}
+
+/* The arguments of a call whose beginning has come. NULL without an error if the rest was not received: then ``come``
+   is what was. */
+static PyObject *rest_of(const Service *service, const Turn *turn, const Call *call, PyObject **come)
+{
+    Py_ssize_t size = (Py_ssize_t)number_at(turn->room) + 4, begin = call->block - turn->room;
+    Py_ssize_t tail = tail_begin(turn, begin, size), from = tail ? tail : begin;
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, size - from), *block = NULL, *head;
+    if (bytes == NULL)
+        return NULL;
+    Filling filling = {turn->fd, PyBytes_AS_STRING(bytes), size - from, turn->received - from};
+    memcpy(filling.room, turn->room + from, filling.filled);
+    if (fill(&filling, QUIET, now() + MOST) < 0) {
+        /* Nobody reads on where a signal's handler has raised. */
+    } else if (filling.filled < filling.size) {
+        *come = joined(turn->room, from, filling.room, filling.filled);
+    } else if (!tail) {
+        return bytes;
+    } else if ((head = PyBytes_FromStringAndSize(turn->room + begin, tail - begin)) != NULL) {
+        block = PyObject_CallFunctionObjArgs(service->names->tailed, head, bytes, NULL);
+        Py_DECREF(head);
+    }
+    Py_DECREF(bytes);
+    return block;
 }
 
 static PyObject *framed(PyObject *reply, uint32_t call_id)
@@ -220,6 +266,51 @@ static PyObject *framed(PyObject *reply, uint32_t call_id)
     return frame;
 }
 
+static PyObject *given(const Session *session, PyObject *data, Py_ssize_t sent)
+{
+    return data == NULL ? NULL : Py_BuildValue("kNn", (unsigned long)session->last, data, sent);
+}
+
+/* Bytes of replies that are copied into one piece with their frame's head. */
+#define JOINED (32 * 1024)
+
+/* Sends a long reply, which it takes. NULL without an error where all was sent, else what serve_frames gives. */
+static PyObject *send_long(
+    const Service *service, const Turn *turn, const Session *session, PyObject *reply, uint32_t call_id)
+{
+    PyObject *begin, *tail, *found = NULL;
+    if (two_pieces(service->names, reply, &begin, &tail) < 0) {
+        Py_DECREF(reply);
+        return NULL;
+    }
+    Py_ssize_t size = PyBytes_GET_SIZE(begin), tail_size = tail ? PyBytes_GET_SIZE(tail) : 0;
+    uint32_t length = OVERHEAD + (uint32_t)(size + tail_size);
+    unsigned char head[HEAD] = {
+        length >> 24, length >> 16, length >> 8, length, REPLY_WORD >> 8, 0,
+        call_id >> 24, call_id >> 16, call_id >> 8, call_id};
+    Sending sending = {
+        turn->fd, {{head, HEAD}, {PyBytes_AS_STRING(begin), size}, {tail ? PyBytes_AS_STRING(tail) : NULL, tail_size}},
+        3, 0};
+    int error = send_pieces(&sending, 0, false);
+    if (error > 0 && error != EAGAIN && error != EWOULDBLOCK) {
+        errno = error;
+        PyErr_SetFromErrno(PyExc_OSError);
+    } else if (error > 0) {
+        PyObject *first = joined((const char *)head, HEAD, PyBytes_AS_STRING(begin), size);
+        if (first != NULL && tail != NULL) {
+            found = PyObject_CallFunctionObjArgs(service->names->tailed, first, tail, NULL);
+            Py_DECREF(first);
+        } else {
+            found = first;
+        }
+        found = given(session, found, sending.sent);
+    }
+    Py_DECREF(begin);
+    Py_XDECREF(tail);
+    Py_DECREF(reply);
+    return found;
+}
+
 /* Whether the call was taken out of the claim while its handler ran; it is out of it afterwards. */
 static int was_taken(PyObject *claim)
 {
@@ -227,11 +318,6 @@ static int was_taken(PyObject *claim)
     if (size == 0)
         return 1;
     return PyList_SetSlice(claim, size - 1, size, NULL) < 0 ? -1 : 0;
-}
-
-static PyObject *given(const Session *session, PyObject *data, Py_ssize_t sent)
-{
-    return data == NULL ? NULL : Py_BuildValue("kNn", (unsigned long)session->last, data, sent);
 }
 
 static PyObject *serve_frames(const Service *service, Turn *turn, Session *session)
@@ -243,9 +329,17 @@ static PyObject *serve_frames(const Service *service, Turn *turn, Session *sessi
             return would_block(turn) ? given(session, Py_NewRef(Py_None), RECEIVED) : failed(turn);
         Call call;
         uint32_t call_id;
-        PyObject *reply = NULL;
-        if (is_frame(turn, session, &call_id, &call))
-            reply = answer_to(service, &call, session->claim, call_id);
+        PyObject *reply = NULL, *block, *come = NULL;
+        PyObject *answer = is_frame(turn, session, &call_id, &call) ? answer_of(service, &call) : NULL;
+        if (answer != NULL) {
+            block = number_at(turn->room) == turn->received - 4
+                ? PyBytes_FromStringAndSize(call.block, call.block_size) : rest_of(service, turn, &call, &come);
+            if (come != NULL) {
+                Py_DECREF(answer);
+                return given(session, come, RECEIVED);
+            }
+            reply = answer_to(answer, block, session->claim, call_id);
+        }
         if (reply == NULL) {
             if (PyErr_Occurred())
                 return NULL;
@@ -253,14 +347,29 @@ static PyObject *serve_frames(const Service *service, Turn *turn, Session *sessi
         }
         session->last = call_id;
         int unusual = was_taken(session->claim);
-        if (unusual == 0 && (!PyBytes_Check(reply) || PyBytes_AS_STRING(reply)[0] == 0
-                             || PyBytes_GET_SIZE(reply) >= session->shortest))
-            unusual = 1;
+        Py_ssize_t size = PyObject_Size(reply);
+        if (unusual == 0)
+            unusual = size < 0 ? -1 : size >= session->shortest;
+        if (unusual == 0)
+            unusual = PyBytes_Check(reply) ? PyBytes_AS_STRING(reply)[0] == 0 : 0;
         if (unusual == 0)
             unusual = has_metadata(service);
         if (unusual > 0)
             return given(session, reply, UNANSWERED);
         int wanted = unusual < 0 ? -1 : is_wanted(service);
+        if (wanted >= 0 && size > JOINED) {
+            PyObject *left = send_long(service, turn, session, reply, call_id);
+            if (left != NULL || PyErr_Occurred())
+                return left;
+            if (wanted)
+                return given(session, PyBytes_FromStringAndSize("", 0), 0);
+            turn->message = NULL;
+            turn->size = 0;
+            turn->receives = true;
+            if (take(turn) < 0)
+                return NULL;
+            continue;
+        }
         PyObject *frame = wanted < 0 ? NULL : framed(reply, call_id);
         Py_DECREF(reply);
         if (frame == NULL)
@@ -289,8 +398,8 @@ static PyObject *serve_frames(const Service *service, Turn *turn, Session *sessi
    the longest, with ids above the last. Gives the last one's id, and
 
        (data, RECEIVED)      what was received instead, b"" at the end; (None, RECEIVED) if nothing came in time
-       (reply, UNANSWERED)   to the last one: a fault, or of the shortest size that is not usual, or in two
-                             pieces, or there is metadata for it, or the call was taken out of the claim while its handler ran
+       (reply, UNANSWERED)   to the last one: a fault, or of the shortest size that is not usual, or there is
+                             metadata for it, or the call was taken out of the claim while its handler ran
        (frame, bytes sent)   if it was not sent wholly, or the thread is wanted elsewhere
 
    The claim is as it was, but where a handler raised: its call is in it then, unless it was taken out. */

@@ -6,8 +6,10 @@
 #include "turns.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
-#include <sys/types.h>
+#include <time.h>
 
 /* Sends, and receives if all was sent. 0 unless a signal's handler has raised. */
 int take(Turn *turn)
@@ -40,6 +42,132 @@ int take(Turn *turn)
     }
 }
 
+/* Seconds of the clock that time.monotonic has. */
+double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + time.tv_nsec / 1e9;
+}
+
+static bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
+/* Waits for room or bytes, for so many milliseconds and until a time (0: for ever) at most; gives 0 or an errno. */
+int wait_for(int fd, short what, int quiet, double until)
+{
+    if (until > 0) {
+        double left = (until - now()) * 1000;
+        if (left <= 0)
+            return EAGAIN;
+        if (quiet < 0 || left < quiet)
+            quiet = left < INT32_MAX - 1 ? (int)left + 1 : INT32_MAX;
+    }
+    struct pollfd poll_fd = {.fd = fd, .events = what};
+    int ready = poll(&poll_fd, 1, quiet);
+    return ready > 0 ? 0 : ready == 0 ? EAGAIN : errno;
+}
+
+static void advance(Sending *sending, size_t done)
+{
+    sending->sent += (Py_ssize_t)done;
+    for (int index = 0; index < sending->count; index++) {
+        struct iovec *piece = &sending->pieces[index];
+        size_t part = done < piece->iov_len ? done : piece->iov_len;
+        piece->iov_base = (char *)piece->iov_base + part;
+        piece->iov_len -= part;
+        done -= part;
+    }
+}
+
+static bool is_sent(const Sending *sending)
+{
+    size_t left = 0;
+    for (int index = 0; index < sending->count; index++)
+        left += sending->pieces[index].iov_len;
+    return left == 0;
+}
+
+/* Sends, until a time (0: for ever) if it waits itself; else once, in the socket's own time. Gives 0 or an errno;
+   below 0 a signal's handler has raised. */
+int send_pieces(Sending *sending, double until, bool waits)
+{
+    int error;
+    do {
+        error = 0;
+        Py_BEGIN_ALLOW_THREADS
+        while (error == 0 && !is_sent(sending)) {
+            struct msghdr message = {.msg_iov = sending->pieces, .msg_iovlen = sending->count};
+            ssize_t done = sendmsg(sending->fd, &message, MSG_NOSIGNAL | (waits ? MSG_DONTWAIT : 0));
+            error = done < 0 ? errno : 0;
+            if (done >= 0) {
+                advance(sending, (size_t)done);
+                error = waits || is_sent(sending) ? 0 : EAGAIN;
+            } else if (waits && would_block(error))
+                error = wait_for(sending->fd, POLLOUT, -1, until);
+        }
+        Py_END_ALLOW_THREADS
+        if (error == EINTR && PyErr_CheckSignals() < 0)
+            return -1;
+    } while (error == EINTR);
+    return error;
+}
+
+/* Receives while bytes follow each other within so many milliseconds, and until a time. What is missing afterwards is
+   the caller's to find out: why it did not come, too. Below 0 a signal's handler has raised. */
+int fill(Filling *filling, int quiet, double until)
+{
+    int error;
+    do {
+        error = 0;
+        Py_BEGIN_ALLOW_THREADS
+        while (error == 0 && filling->filled < filling->size) {
+            ssize_t done = recv(
+                filling->fd, filling->room + filling->filled, filling->size - filling->filled, MSG_DONTWAIT);
+            if (done > 0)
+                filling->filled += done;
+            else if (done == 0)
+                break;
+            else if (would_block(error = errno))
+                error = wait_for(filling->fd, POLLIN, quiet, until);
+        }
+        Py_END_ALLOW_THREADS
+        if (error == EINTR && PyErr_CheckSignals() < 0)
+            return -1;
+    } while (error == EINTR);
+    return 0;
+}
+
+PyObject *joined(const char *first, Py_ssize_t first_size, const char *second, Py_ssize_t second_size)
+{
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, first_size + second_size);
+    if (bytes != NULL) {
+        memcpy(PyBytes_AS_STRING(bytes), first, first_size);
+        memcpy(PyBytes_AS_STRING(bytes) + first_size, second, second_size);
+    }
+    return bytes;
+}
+
+/* The pieces of a message, the tail NULL if it has one; -1 with an error. */
+int two_pieces(const State *state, PyObject *message, PyObject **head, PyObject **tail)
+{
+    *tail = NULL;
+    if (PyBytes_CheckExact(message)) {
+        *head = Py_NewRef(message);
+        return 0;
+    }
+    if ((PyObject *)Py_TYPE(message) != state->tailed) {
+        PyErr_Format(PyExc_TypeError, "a message is bytes, or Tailed, not %.100s", Py_TYPE(message)->tp_name);
+        return -1;
+    }
+    *head = PyObject_GetAttr(message, state->head);
+    *tail = *head ? PyObject_GetAttr(message, state->tail) : NULL;
+    if (*tail == NULL) {
+        Py_CLEAR(*head);
+        return -1;
+    }
+    return 0;
+}
+
 /* exchange(fd, message): the bytes of one receive after the message was sent, b"" at the end of the
    connection; else (bytes sent, errno), the errno 0 if only a part was sent. */
 static PyObject *exchange(PyObject *module, PyObject *const *args, Py_ssize_t count)
@@ -68,7 +196,14 @@ static int module_exec(PyObject *module)
     State *state = PyModule_GetState(module);
     state->serving = PyUnicode_InternFromString("serving");
     state->reply = PyUnicode_InternFromString("reply");
-    return state->serving == NULL || state->reply == NULL ? -1 : 0;
+    state->head = PyUnicode_InternFromString("head");
+    state->tail = PyUnicode_InternFromString("tail");
+    if (state->serving == NULL || state->reply == NULL || state->head == NULL || state->tail == NULL)
+        return -1;
+    PyObject *codec = PyImport_ImportModule("rpcgen.runtime.wire._codec");
+    state->tailed = codec ? PyObject_GetAttrString(codec, "Tailed") : NULL;
+    Py_XDECREF(codec);
+    return state->tailed == NULL ? -1 : 0;
 }
 
 static int module_clear(PyObject *module)
@@ -76,6 +211,9 @@ static int module_clear(PyObject *module)
     State *state = PyModule_GetState(module);
     Py_CLEAR(state->serving);
     Py_CLEAR(state->reply);
+    Py_CLEAR(state->head);
+    Py_CLEAR(state->tail);
+    Py_CLEAR(state->tailed);
     return 0;
 }
 
@@ -85,7 +223,7 @@ static PyMethodDef functions[] = {
     {"exchange", (PyCFunction)(void (*)(void))exchange, METH_FASTCALL,
      "exchange(fd, message): sends, and receives once; (bytes sent, errno) where that failed."},
     {"call", (PyCFunction)(void (*)(void))turns_call, METH_FASTCALL,
-     "call(fd, frame, id, seconds): sends a CALL, and receives its reply; (bytes sent, errno, data) at anything else."},
+     "call(fd, frame, id, seconds, longest): sends a CALL, and receives its reply; (bytes sent, errno, data) at anything else."},
     {"serve", (PyCFunction)(void (*)(void))turns_serve, METH_FASTCALL,
      "serve(fd, answers, waiting, dispatcher, context, name, message): answers usual calls while they follow each "
      "other."},

@@ -8,8 +8,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
 
-/* Bytes of one receive; longer messages take further ones, which are the caller's. */
+/* Bytes of one receive; longer messages take further ones, into memory of their own. */
 #define ROOM (16 * 1024)
 
 typedef struct {
@@ -24,10 +26,37 @@ typedef struct {
 
 int take(Turn *turn);
 
-/* The module's: names of attributes. */
+/* Pieces that are sent as one message. */
 typedef struct {
-    PyObject *serving, *reply;
+    int fd;
+    struct iovec pieces[3];
+    int count;
+    Py_ssize_t sent;
+} Sending;
+
+double now(void);
+int wait_for(int fd, short what, int quiet, double until);
+int send_pieces(Sending *sending, double until, bool waits);
+
+/* Bytes that are received into memory of their own. */
+typedef struct {
+    int fd;
+    char *room;
+    Py_ssize_t size, filled;
+} Filling;
+
+int fill(Filling *filling, int quiet, double until);
+
+/* Of a value in memory of its own, as wire/c/codec.h has it too. */
+#define LONG (64 * 1024)
+
+/* The module's: names of attributes, and the type of messages in two pieces. */
+typedef struct {
+    PyObject *serving, *reply, *head, *tail, *tailed;
 } State;
+
+PyObject *joined(const char *first, Py_ssize_t first_size, const char *second, Py_ssize_t second_size);
+int two_pieces(const State *state, PyObject *message, PyObject **head, PyObject **tail);
 
 static inline uint32_t number_at(const char *at)
 {

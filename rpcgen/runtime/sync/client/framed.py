@@ -1,8 +1,8 @@
 """A connection of a channel in framed messages: one call at a time, one send and one receive.
 
 The usual call needs no session: its frame goes out with an id and the time left, and its REPLY is taken
-where it came alone and whole. All else (the first call, long ones, metadata, oneway, what else a server
-may say) goes through the session, which is brought into step first.
+where it came alone. All else (the first call, metadata, oneway, what else a server may say) goes through
+the session, which is brought into step first.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rpcgen.runtime.errors import (
 from rpcgen.runtime.options import current_received
 from rpcgen.runtime.sync.client.framed_line import HANDSHAKE, LATE, ONCE, FramedLine
 from rpcgen.runtime.sync.client.line import FAULT, NOT_SENT, RETURNED, raised, refused_by_tls
-from rpcgen.runtime.sync.turns import MORE, WOULD_BLOCK, call
+from rpcgen.runtime.sync.turns import LONGEST_CALL, MORE, WOULD_BLOCK, call
 from rpcgen.runtime.wire import events as wire, outcomes
 from rpcgen.runtime.wire.frames import arguments_of, milliseconds_left
 
@@ -38,9 +38,6 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.limits import Limits
     from rpcgen.runtime.wire.plain import MethodCodec
     from rpcgen.runtime.wire.tailed import Message
-
-_SURE_TO_FIT = 4096
-"""A frame of so many bytes finds room in an idle socket's buffer, whose least size is 4.6 KiB."""
 
 LOST = -1
 """As a kind of reply: the connection leaves or has ended, without one."""
@@ -57,7 +54,7 @@ class FramedConnection(FramedLine):
         terms: Of the channel.
     """
 
-    __slots__ = ("_is_kept", "_last", "_usual")
+    __slots__ = ("_is_kept", "_last", "_longest", "_usual")
 
     def __init__(self, sock: Socket, terms: Terms) -> None:
         super().__init__(sock, terms)
@@ -65,6 +62,8 @@ class FramedConnection(FramedLine):
         """The last call's id."""
         self._usual = -1
         """Bytes up to which a frame needs no session."""
+        self._longest = terms.longest
+        """Bytes of the longest reply."""
         self._is_kept = False
         """The call that has failed has left the connection in order."""
 
@@ -81,8 +80,8 @@ class FramedConnection(FramedLine):
             if wait != self._receive_wait:
                 self._receive_within(wait)
             self._last = call_id = self._last + 1
-            found = call(self._fd, message, call_id, wait)
-            if found.__class__ is bytes:
+            found: typing.Any = call(self._fd, message, call_id, wait, self._longest)
+            if found.__class__ is not tuple:
                 self.kind = found[0]
                 return codec.decode_reply(found, limits)
             outcome = self._unusual(call_id, len(message), found, end)
@@ -120,7 +119,7 @@ class FramedConnection(FramedLine):
 
     def _look_again(self) -> None:
         """Finds out anew what needs no session."""
-        self._usual = -1 if self.leaves or self.is_tls else min(self.session.usual, _SURE_TO_FIT)
+        self._usual = -1 if self.leaves or self.is_tls else min(self.session.usual, LONGEST_CALL)
 
     def _unusual(self, call_id: int, size: int, found: typing.Any, end: float | None) -> Buffer | CallError:
         """Goes on with a call that the session does not know, and that had no usual reply."""

@@ -1,0 +1,298 @@
+"""Turns with long frames, which come and go in parts: whole in the end, or told as far as they went."""
+
+from __future__ import annotations
+
+import collections.abc
+import errno
+import itertools
+import signal
+import socket
+import threading
+import typing
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from rpcgen.runtime.contexts import Context
+from rpcgen.runtime.sync import turns
+from rpcgen.runtime.sync.client.dial import set_timeout
+from tests.support import framed, services
+
+if turns.serve_frames is None:
+    pytest.skip("the turns in C are not built, or not chosen", allow_module_level=True)
+from rpcgen.runtime.wire.tailed import Tailed
+
+LONGEST = 1 << 24
+
+Pair: typing.TypeAlias = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def pair() -> collections.abc.Iterator[Pair]:
+    one, other = socket.socketpair()
+    with one, other:
+        for each in (one, other):
+            set_timeout(each, socket.SO_RCVTIMEO, 20)
+        yield one, other
+
+
+class Served:
+    serving: object = True
+
+
+def exactly(sock: socket.socket, size: int) -> bytes:
+    got = b""
+    while len(got) < size and (more := sock.recv(size - len(got))):
+        got += more
+    return got
+
+
+def echo_frame(data: bytes) -> typing.Any:
+    """Gives the frame of a call, in two pieces where the data is long."""
+    return services.EchoProtocol.codec().encode_frame((data,))
+
+
+def replying(
+    sock: socket.socket, size: int, parts: typing.Sequence[bytes]
+) -> tuple[threading.Thread, list[bytes]]:
+    """Reads so many bytes and answers in these parts; gives the thread, and what it will have read."""
+    got: list[bytes] = []
+
+    def work() -> None:
+        got.append(exactly(sock, size))
+        for part in parts:
+            sock.sendall(part)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, got
+
+
+SIZES = st.sampled_from([0, 10, 4_000, 5_000, 16_300, 16_384, 20_000, 65_530, 65_536, 70_000, 400_000])
+
+
+class TestCall:
+    @settings(max_examples=60, deadline=None)
+    @given(SIZES, SIZES, st.booleans(), st.lists(st.integers(0, 400_000), max_size=4))
+    def test_any_lengths_in_any_parts(
+        self, sent: int, replied: int, one_value: bool, cuts: list[int]
+    ) -> None:
+        message = echo_frame(bytes(sent))
+        before = bytes(message)
+        payload = (
+            b"\x01" + (replied.to_bytes(4, "big") if one_value else b"\x07\x07\x07\x07") + b"r" * replied
+        )
+        reply = framed.frame(2, 0, 7, payload)
+        places = sorted({0, len(reply), *(min(cut, len(reply)) for cut in cuts)})
+        one, other = socket.socketpair()
+        with one, other:
+            thread, got = replying(other, len(before), [reply[a:b] for a, b in itertools.pairwise(places)])
+            found = turns.call(one.fileno(), message, 7, 0.0, LONGEST)
+            thread.join()
+            if isinstance(
+                found, tuple
+            ):  # the first part was not the beginning of a reply, or a part came late
+                size, number, come = found
+                assert (size, number) == (len(before), 0)
+                assert reply.startswith(come)
+                assert cuts
+            else:
+                assert bytes(found) == payload
+                assert isinstance(found, Tailed) == (one_value and replied >= 65_536)
+        assert got == [before[:6] + (7).to_bytes(4, "big") + before[10:]]
+
+    def test_a_reply_that_stops_is_given_back_as_far_as_it_came(self, pair: Pair) -> None:
+        one, other = pair
+        for payload in (b"\x01" + bytes(100_000), b"\x01" + (100_000).to_bytes(4, "big") + bytes(100_000)):
+            begun = framed.frame(2, 0, 7, payload)[:-1]
+            message = echo_frame(b"x")
+            thread, _ = replying(other, len(message), [begun])
+            assert turns.call(one.fileno(), message, 7, 0.0, LONGEST) == (len(message), 0, begun)
+            thread.join()
+
+    def test_a_reply_that_ends_with_the_connection(self, pair: Pair) -> None:
+        one, other = pair
+        begun = framed.frame(2, 0, 7, b"\x01" + bytes(50_000))[:20_000]
+        other.send(begun)
+        other.shutdown(socket.SHUT_WR)
+        message = echo_frame(b"x")
+        assert turns.call(one.fileno(), message, 7, 0.0, LONGEST) == (len(message), 0, begun)
+
+    def test_a_reply_above_the_limit_is_given_back_at_once(self, pair: Pair) -> None:
+        one, other = pair
+        begun = framed.frame(2, 0, 7, b"\x01" + bytes(50_000))[:15_000]
+        other.send(begun)
+        message = echo_frame(b"x")
+        assert turns.call(one.fileno(), message, 7, 0.0, 50_000) == (len(message), 0, begun)
+
+    @pytest.mark.parametrize("data", [bytes(60_000), bytes(8 << 20)], ids=["one piece", "two pieces"])
+    def test_the_time_is_up_while_it_is_sent(self, pair: Pair, data: bytes) -> None:
+        one, _ = pair
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 5_000)
+        message = echo_frame(data)
+        sent, number, come = typing.cast(
+            "tuple[int, int, bytes]", turns.call(one.fileno(), message, 7, 0.05, LONGEST)
+        )
+        assert 0 < sent < len(message)
+        assert (number, come) == (errno.EAGAIN, b"")
+
+    def test_the_time_is_up_once_it_is_sent(self, pair: Pair) -> None:
+        one, other = pair
+        message = echo_frame(bytes(100_000))
+        thread, got = replying(other, len(message), [])
+        assert turns.call(one.fileno(), message, 7, 0.05, LONGEST) == (len(message), errno.EAGAIN, b"")
+        thread.join()
+        time = 11 + message[10]
+        assert got[0][time : time + 4] == (50).to_bytes(4, "big")
+
+    def test_the_peer_goes_while_it_is_sent(self, pair: Pair) -> None:
+        one, other = pair
+        other.close()
+        message = echo_frame(bytes(8 << 20))
+        found = turns.call(one.fileno(), message, 7, 0.0, LONGEST)
+        assert isinstance(found, tuple)
+        assert found[1] in (errno.EPIPE, errno.ECONNRESET)
+        assert found[0] < len(message)
+
+    @pytest.mark.parametrize("raises", [False, True])
+    @pytest.mark.parametrize("where", ["sending", "receiving"])
+    def test_a_signal(self, pair: Pair, where: str, raises: bool) -> None:
+        one, other = pair
+        message = echo_frame(bytes(4 << 20) if where == "sending" else b"x")
+        reply = framed.frame(2, 0, 7, b"\x01" + bytes(3 << 20))
+
+        def handle(*_: object) -> None:
+            if raises:
+                raise KeyboardInterrupt
+            work()
+
+        def talk() -> None:
+            exactly(other, len(message))
+            other.sendall(reply[20_000:] if is_begun else reply)
+
+        def work() -> None:
+            thread = threading.Thread(target=talk)
+            thread.start()
+            threads.append(thread)
+
+        threads: list[threading.Thread] = []
+        is_begun = where == "receiving"
+        if is_begun:
+            other.send(reply[:20_000])
+        before = signal.signal(signal.SIGALRM, handle)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            if raises:
+                with pytest.raises(KeyboardInterrupt):
+                    while True:  # what is given back as it came is no signal
+                        turns.call(one.fileno(), message, 7, 0.0, LONGEST)
+            else:
+                found = turns.call(one.fileno(), message, 7, 0.0, LONGEST)
+                assert isinstance(found, bytes) or (is_begun and isinstance(found, tuple))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+            one.close()
+            for thread in threads:
+                thread.join()
+
+
+def serve(
+    sock: socket.socket, answers: typing.Any, longest: int = LONGEST, shortest: int = LONGEST
+) -> typing.Any:
+    assert turns.serve_frames is not None
+    return turns.serve_frames(
+        sock.fileno(), answers, int, typing.cast(typing.Any, Served()), Context(""), [], 0, longest, shortest
+    )
+
+
+class TestServe:
+    @settings(max_examples=60, deadline=None)
+    @given(SIZES, SIZES, st.lists(st.integers(0, 400_000), max_size=4))
+    def test_any_lengths_in_any_parts(self, sent: int, replied: int, cuts: list[int]) -> None:
+        block = b"\x01\0\0\0\x03key\x02" + sent.to_bytes(4, "big") + b"c" * sent
+        call = framed.frame(1, 0, 5, framed.call("put", block))
+        places = sorted({0, len(call), *(min(cut, len(call)) for cut in cuts)})
+        blocks: list[typing.Any] = []
+
+        def answer(given: typing.Any) -> typing.Any:
+            blocks.append(given)
+            tail = b"r" * replied
+            return Tailed(b"\x01head", tail) if replied >= 65_536 else b"\x01head" + tail
+
+        one, other = socket.socketpair()
+        with one, other:
+            got: list[bytes] = []
+
+            def talk() -> None:
+                for begin, end in itertools.pairwise(places):
+                    other.sendall(call[begin:end])
+                got.append(exactly(other, 15 + replied))
+                other.shutdown(socket.SHUT_WR)
+
+            thread = threading.Thread(target=talk)
+            thread.start()
+            last, data, what = serve(one, {"put": answer})
+            if blocks:
+                assert (last, data, what) == (5, b"", turns.RECEIVED)
+                assert blocks == [block]
+                assert isinstance(blocks[0], Tailed) == (sent >= 65_536)
+            else:  # parts came late: what came is given back
+                assert (last, what) == (0, turns.RECEIVED)
+                assert call.startswith(data)
+                assert cuts
+                one.close()
+            thread.join()
+        if blocks:
+            assert got == [framed.frame(2, 0, 5, b"\x01head" + b"r" * replied)]
+
+    @pytest.mark.parametrize("one_value", [False, True])
+    def test_a_call_that_stops_is_given_back_as_far_as_it_came(self, pair: Pair, one_value: bool) -> None:
+        one, other = pair
+        block = b"\x01" + (100_000).to_bytes(4, "big") * one_value + bytes(100_000)
+        begun = framed.frame(1, 0, 5, framed.call("put", block))[:-1]
+        thread = threading.Thread(target=lambda: other.sendall(begun))
+        thread.start()
+        assert serve(one, {"put": lambda block: b"\x01"}) == (0, begun, turns.RECEIVED)
+        thread.join()
+
+    @pytest.mark.parametrize("name", ["put", "other"])
+    def test_a_call_above_the_limit_or_of_nothing_known(self, pair: Pair, name: str) -> None:
+        one, other = pair
+        begun = framed.frame(1, 0, 5, framed.call(name, bytes(100_000)))[:10_000]
+        other.send(begun)
+        longest = 100_000 if name == "put" else LONGEST
+        assert serve(one, {"put": lambda block: b"\x01"}, longest) == (0, begun, turns.RECEIVED)
+
+    @pytest.mark.parametrize("in_two", [False, True])
+    def test_a_reply_that_finds_no_room_is_given_back_with_what_was_sent(
+        self, pair: Pair, in_two: bool
+    ) -> None:
+        one, other = pair
+        set_timeout(one, socket.SO_SNDTIMEO, 0.01)
+        tail = bytes(8 << 20)
+        reply: typing.Any = Tailed(b"\x01", tail) if in_two else b"\x01" + tail
+        whole = framed.frame(2, 0, 5, b"\x01" + tail)
+        other.send(framed.frame(1, 0, 5, framed.call("put")))
+        last, data, sent = serve(one, {"put": lambda block: reply})
+        assert last == 5
+        assert 0 < sent < len(whole)
+        assert bytes(data) == whole
+        assert exactly(other, sent) == whole[:sent]
+
+    def test_a_reply_that_is_to_be_looked_at(self, pair: Pair) -> None:
+        one, other = pair
+        reply = b"\x01" + bytes(70_000)
+        other.send(framed.frame(1, 0, 5, framed.call("put")))
+        assert serve(one, {"put": lambda block: reply}, shortest=70_001) == (5, reply, turns.UNANSWERED)
+
+    def test_the_client_has_gone(self, pair: Pair) -> None:
+        one, other = pair
+        other.send(framed.frame(1, 0, 5, framed.call("put")))
+
+        def answer(block: object) -> bytes:
+            other.close()
+            return b"\x01" + bytes(100_000)
+
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):
+            serve(one, {"put": answer})
