@@ -175,6 +175,10 @@ class TestCall:
             thread.start()
             threads.append(thread)
 
+        def again() -> typing.NoReturn:
+            while True:  # what is given back as it came is no signal
+                turns.call(one.fileno(), message, 7, 0.0, LONGEST)
+
         threads: list[threading.Thread] = []
         is_begun = where == "receiving"
         if is_begun:
@@ -184,8 +188,7 @@ class TestCall:
             signal.setitimer(signal.ITIMER_REAL, 0.02)
             if raises:
                 with pytest.raises(KeyboardInterrupt):
-                    while True:  # what is given back as it came is no signal
-                        turns.call(one.fileno(), message, 7, 0.0, LONGEST)
+                    again()
             else:
                 found = turns.call(one.fileno(), message, 7, 0.0, LONGEST)
                 assert isinstance(found, bytes) or (is_begun and isinstance(found, tuple))
