@@ -184,6 +184,9 @@ PyObject *turns_serve(PyObject *module, PyObject *const *args, Py_ssize_t count)
 #define CALL_WORD 0x0100     /* kind and flags */
 #define REPLY_WORD 0x0200
 
+/* Bytes of one receive below which it is a trickle, as in connection.py. */
+#define TRICKLE 4096
+
 #define RECEIVED -1
 #define UNANSWERED -2
 
@@ -193,7 +196,7 @@ typedef struct {
     Py_ssize_t longest, shortest;
 } Session;
 
-/* Whether a frame has come, or its beginning. */
+/* Whether a frame has come, or more than a little of its beginning: who sends slowly is waited for elsewhere. */
 static bool is_frame(const Turn *turn, const Session *session, uint32_t *call_id, Call *call)
 {
     const char *at = turn->room;
@@ -202,7 +205,7 @@ static bool is_frame(const Turn *turn, const Session *session, uint32_t *call_id
         return false;
     uint32_t length = number_at(at);
     Py_ssize_t name = (unsigned char)at[HEAD], begin = HEAD + 5 + name;
-    if (length < size - 4 || length > session->longest || begin > size)
+    if (length < size - 4 || length > session->longest || begin > size || (length > size - 4 && size < TRICKLE))
         return false;
     *call_id = number_at(at + 6);
     if ((number_at(at + 2) & 0xFFFF) != CALL_WORD || *call_id <= session->last || number_at(at + begin - 4) != 0)
