@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import typing
 
 import pytest
 
 from rpcgen import runtime as rpc
+from rpcgen.runtime.sync.client.dial import set_timeout
 from tests.support import services, speech as speeches
 from tests.support.leaks import no_leaks
 
@@ -46,3 +48,13 @@ def channel(server: services.ThreadServer, speech: speeches.Speech) -> typing.It
 @pytest.fixture
 def stub(channel: rpc.Channel) -> services.ClientStub:
     return services.ClientStub(channel)
+
+
+@pytest.fixture
+def pair() -> typing.Iterator[tuple[socket.socket, socket.socket]]:
+    """Two ends of a connection, on which nothing waits for ever."""
+    one, other = socket.socketpair()
+    with one, other:
+        for each in (one, other):
+            set_timeout(each, socket.SO_RCVTIMEO, 20)
+        yield one, other

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections.abc
 import contextlib
 import errno
 import itertools
@@ -26,15 +25,6 @@ from rpcgen.runtime.wire.tailed import Tailed
 LONGEST = 1 << 24
 
 Pair: typing.TypeAlias = tuple[socket.socket, socket.socket]
-
-
-@pytest.fixture
-def pair() -> collections.abc.Iterator[Pair]:
-    one, other = socket.socketpair()
-    with one, other:
-        for each in (one, other):
-            set_timeout(each, socket.SO_RCVTIMEO, 20)
-        yield one, other
 
 
 class Served:

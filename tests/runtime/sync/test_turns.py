@@ -38,15 +38,6 @@ def serve() -> typing.Any:
     return turns.serve
 
 
-@pytest.fixture
-def pair() -> collections.abc.Iterator[Pair]:
-    one, other = socket.socketpair()
-    with one, other:
-        for each in (one, other):
-            set_timeout(each, socket.SO_RCVTIMEO, 5)
-        yield one, other
-
-
 def message(name: bytes, block: bytes = b"") -> bytes:
     return len(name).to_bytes(4, "big") + name + len(block).to_bytes(4, "big") + block
 
