@@ -94,10 +94,10 @@ def test_what_claims_much_takes_little(target: Target, name: str) -> None:
     send(target, stream.data, framed=True)
     before = target.memory()
     target.reset_peak()
-    for _ in range(5):
+    for _ in range(12):
         send(target, stream.data, framed=True)
-    # A bomb may take as much as an honest message of the length that it claims.
-    allowed = 3 * cases.LIMIT if "bomb" in name else MIB
+    # A bomb may take as much as an honest message of the length that it claims, in the heaps of a few threads.
+    allowed = 6 * cases.LIMIT if "bomb" in name else MIB
     assert target.memory("VmHWM") - before < allowed * len(target.processes())
 
 

@@ -10,6 +10,8 @@ import typing
 
 import pytest
 
+from tests.support.waiting import until
+
 
 def descriptors() -> set[str]:
     """What this process has open, by number and target."""
@@ -20,6 +22,15 @@ def descriptors() -> set[str]:
     return found
 
 
+def ended(thread: threading.Thread) -> bool:
+    """Waits for a thread's end; says whether that was possible: another thread may be about to start it."""
+    try:
+        thread.join(10)
+    except RuntimeError:
+        return False
+    return True
+
+
 @pytest.fixture(autouse=True)
 def no_leaks() -> typing.Iterator[None]:
     """Holds every test here to leaving no descriptor and no thread behind."""
@@ -27,6 +38,6 @@ def no_leaks() -> typing.Iterator[None]:
     yield
     gc.collect()
     for thread in set(threading.enumerate()) - threads:
-        thread.join(10)
+        until(lambda thread=thread: ended(thread))  # type: ignore[misc]
     assert set(threading.enumerate()) - threads == set()
     assert descriptors() - before == set()

@@ -25,6 +25,8 @@ def serve_frames(
     dispatcher: Dispatcher,
     context: Context,
     claim: list[int],
+    enter: collections.abc.Callable[[int, float], Context | None],
+    leave: collections.abc.Callable[[], None],
     last: int,
     longest: int,
     shortest: int,

@@ -198,7 +198,17 @@ def serve(
 ) -> typing.Any:
     assert turns.serve_frames is not None
     return turns.serve_frames(
-        sock.fileno(), answers, int, typing.cast(typing.Any, Served()), Context(""), [], 0, longest, shortest
+        sock.fileno(),
+        answers,
+        int,
+        typing.cast(typing.Any, Served()),
+        Context(""),
+        [],
+        lambda call_id, deadline: None,
+        lambda: None,
+        0,
+        longest,
+        shortest,
     )
 
 

@@ -16,6 +16,7 @@ typedef struct {
 typedef struct {
     const char *name, *block;
     Py_ssize_t name_size, block_size;
+    uint32_t milliseconds;   /* that its client waits; 0: as long as it takes */
 } Call;
 
 /* What answers a call; NULL, mostly without an error, where nothing does. */
@@ -59,9 +60,9 @@ static PyObject *answer_to(PyObject *answer, PyObject *block, PyObject *claim, u
 }
 
 /* Whether the handler has said something beside its reply. */
-static int has_metadata(const Service *service)
+static int has_metadata(const Service *service, PyObject *context)
 {
-    PyObject *metadata = PyObject_GetAttr(service->context, service->names->reply);
+    PyObject *metadata = PyObject_GetAttr(context, service->names->reply);
     int has = metadata == NULL ? -1 : metadata == Py_None ? 0 : PyObject_IsTrue(metadata);
     Py_XDECREF(metadata);
     return has;
@@ -114,7 +115,7 @@ static bool is_call(const Turn *turn, Py_ssize_t longest_name, Py_ssize_t longes
     uint32_t name = number_at(turn->room);
     if (name > longest_name || name > size - 8 || number_at(turn->room + 4 + name) != size - 8 - name)
         return false;
-    *call = (Call){turn->room + 4, turn->room + 8 + name, name, size - 8 - name};
+    *call = (Call){turn->room + 4, turn->room + 8 + name, name, size - 8 - name, 0};
     return true;
 }
 
@@ -132,7 +133,7 @@ static PyObject *serve_all(const Service *service, Turn *turn, Py_ssize_t longes
             reply = answer_to(answer, PyBytes_FromStringAndSize(call.block, call.block_size), NULL, 0);
         if (reply == NULL)
             return PyErr_Occurred() ? NULL : PyBytes_FromStringAndSize(turn->room, turn->received);
-        int unusual = PyBytes_Check(reply) ? has_metadata(service) : 1, wanted = unusual ? 0 : is_wanted(service);
+        int unusual = PyBytes_Check(reply) ? has_metadata(service, service->context) : 1, wanted = unusual ? 0 : is_wanted(service);
         PyObject *given = NULL;
         if (unusual > 0) {
             given = Py_BuildValue("On", reply, (Py_ssize_t)0);
@@ -192,6 +193,7 @@ PyObject *turns_serve(PyObject *module, PyObject *const *args, Py_ssize_t count)
 
 typedef struct {
     PyObject *claim;         /* a list: the call whose handler runs. Who takes it out has the call. */
+    PyObject *enter, *leave; /* around the handler of a call that has a deadline */
     uint32_t last;
     Py_ssize_t longest, shortest;
 } Session;
@@ -208,9 +210,9 @@ static bool is_frame(const Turn *turn, const Session *session, uint32_t *call_id
     if (length < size - 4 || length > session->longest || begin > size || (length > size - 4 && size < TRICKLE))
         return false;
     *call_id = number_at(at + 6);
-    if ((number_at(at + 2) & 0xFFFF) != CALL_WORD || *call_id <= session->last || number_at(at + begin - 4) != 0)
+    if ((number_at(at + 2) & 0xFFFF) != CALL_WORD || *call_id <= session->last)
         return false;
-    *call = (Call){at + HEAD + 1, at + begin, name, size - begin};
+    *call = (Call){at + HEAD + 1, at + begin, name, size - begin, number_at(at + begin - 4)};
     return true;
 }
 
@@ -332,16 +334,27 @@ static PyObject *serve_frames(const Service *service, Turn *turn, Session *sessi
             return would_block(turn) ? given(session, Py_NewRef(Py_None), RECEIVED) : failed(turn);
         Call call;
         uint32_t call_id;
-        PyObject *reply = NULL, *block, *come = NULL;
+        PyObject *reply = NULL, *block, *come = NULL, *own = NULL;
         PyObject *answer = is_frame(turn, session, &call_id, &call) ? answer_of(service, &call) : NULL;
         if (answer != NULL) {
+            double deadline = call.milliseconds ? now() + call.milliseconds / 1000.0 : 0;
             block = number_at(turn->room) == turn->received - 4
                 ? PyBytes_FromStringAndSize(call.block, call.block_size) : rest_of(service, turn, &call, &come);
             if (come != NULL) {
                 Py_DECREF(answer);
                 return given(session, come, RECEIVED);
             }
+            if (call.milliseconds && block != NULL) {
+                own = PyObject_CallFunction(session->enter, "kd", (unsigned long)call_id, deadline);
+                if (own == NULL || own == Py_None) {
+                    Py_DECREF(answer);
+                    Py_DECREF(block);
+                    session->last = call_id;
+                    return given(session, own, UNANSWERED);
+                }
+            }
             reply = answer_to(answer, block, session->claim, call_id);
+            Py_XDECREF(own); /* the connection has it still */
         }
         if (reply == NULL) {
             if (PyErr_Occurred())
@@ -356,9 +369,14 @@ static PyObject *serve_frames(const Service *service, Turn *turn, Session *sessi
         if (unusual == 0)
             unusual = PyBytes_Check(reply) ? PyBytes_AS_STRING(reply)[0] == 0 : 0;
         if (unusual == 0)
-            unusual = has_metadata(service);
+            unusual = has_metadata(service, own ? own : service->context);
         if (unusual > 0)
             return given(session, reply, UNANSWERED);
+        if (unusual == 0 && own != NULL) {
+            PyObject *left = PyObject_CallNoArgs(session->leave);
+            unusual = left == NULL ? -1 : 0;
+            Py_XDECREF(left);
+        }
         int wanted = unusual < 0 ? -1 : is_wanted(service);
         if (wanted >= 0 && size > JOINED) {
             PyObject *left = send_long(service, turn, session, reply, call_id);
@@ -396,27 +414,32 @@ static PyObject *serve_frames(const Service *service, Turn *turn, Session *sessi
     }
 }
 
-/* serve_frames(fd, answers, waiting, dispatcher, context, claim, last, longest, shortest): receives and
-   answers single usual CALLs while they follow each other: without flags and deadline, of a length up to
-   the longest, with ids above the last. Gives the last one's id, and
+/* serve_frames(fd, answers, waiting, dispatcher, context, claim, enter, leave, last, longest, shortest): receives
+   and answers single usual CALLs while they follow each other: without flags, of a length up to the longest, with
+   ids above the last. Gives the last one's id, and
 
        (data, RECEIVED)      what was received instead, b"" at the end; (None, RECEIVED) if nothing came in time
        (reply, UNANSWERED)   to the last one: a fault, or of the shortest size that is not usual, or there is
-                             metadata for it, or the call was taken out of the claim while its handler ran
+                             metadata for it, or the call was taken out of the claim while its handler ran;
+                             None: its time was up before that
        (frame, bytes sent)   if it was not sent wholly, or the thread is wanted elsewhere
 
-   The claim is as it was, but where a handler raised: its call is in it then, unless it was taken out. */
+   enter(id, deadline) is called before the handler of a call that has one, and gives its context, or None if the time
+   is up; leave() once there is a usual reply. The claim is as it was, but where a handler raised: its call is in it
+   then, unless it was taken out. */
 PyObject *turns_serve_frames(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
-    if (count != 9 || !PyDict_CheckExact(args[1]) || !PyList_CheckExact(args[5])) {
+    if (count != 11 || !PyDict_CheckExact(args[1]) || !PyList_CheckExact(args[5])) {
         PyErr_SetString(
             PyExc_TypeError,
-            "serve_frames() takes a descriptor, answers, waiting, dispatcher, context, claim and three numbers");
+            "serve_frames() takes a descriptor, answers, waiting, dispatcher, context, claim, two functions and three "
+            "numbers");
         return NULL;
     }
     long fd = PyLong_AsLong(args[0]);
-    unsigned long last = PyLong_AsUnsignedLong(args[6]);
-    Session session = {args[5], (uint32_t)last, PyLong_AsSsize_t(args[7]), PyLong_AsSsize_t(args[8])};
+    unsigned long last = PyLong_AsUnsignedLong(args[8]);
+    Session session = {
+        args[5], args[6], args[7], (uint32_t)last, PyLong_AsSsize_t(args[9]), PyLong_AsSsize_t(args[10])};
     Service service = {args[1], args[2], args[3], args[4], PyModule_GetState(module)};
     if (PyErr_Occurred())
         return NULL;

@@ -228,7 +228,8 @@ static PyMethodDef functions[] = {
      "serve(fd, answers, waiting, dispatcher, context, name, message): answers usual calls while they follow each "
      "other."},
     {"serve_frames", (PyCFunction)(void (*)(void))turns_serve_frames, METH_FASTCALL,
-     "serve_frames(fd, answers, waiting, dispatcher, context, claim, last, longest, shortest): does so with frames."},
+     "serve_frames(fd, answers, waiting, dispatcher, context, claim, enter, leave, last, longest, shortest): does so "
+     "with frames."},
     {NULL},
 };
 

@@ -43,7 +43,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.interceptors import Interceptor
     from rpcgen.runtime.stubs import MessageProtocol
     from rpcgen.runtime.sync.client.line import Line, Metadata
-    from rpcgen.runtime.sync.client.shared import Shared
+    from rpcgen.runtime.sync.client.sharing import Shared
     from rpcgen.runtime.tls import TLS
     from rpcgen.runtime.wire.plain import MethodCodec
     from rpcgen.runtime.wire.tailed import Message
@@ -147,7 +147,7 @@ class Channel(Closing):
         self._shared: Shared | None = None
         self._turns: threading.Semaphore | None = None
         if self._is_shared:
-            from rpcgen.runtime.sync.client.shared import Shared
+            from rpcgen.runtime.sync.client.sharing import Shared
 
             self._shared = Shared()
         if self._max_connections is not None:

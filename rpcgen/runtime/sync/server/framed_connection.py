@@ -16,9 +16,10 @@ import socket
 import typing
 from time import monotonic
 
-from rpcgen.runtime.contexts import current_call
+from rpcgen.runtime.contexts import Context, current_call
 from rpcgen.runtime.dispatch import OUT_OF_TIME
 from rpcgen.runtime.errors import FaultCode
+from rpcgen.runtime.options import current_deadline
 from rpcgen.runtime.sync.server.connection import LATER_READ, TRICKLE, Next, entered
 from rpcgen.runtime.sync.server.framed_sending import MUCH, Running
 from rpcgen.runtime.sync.server.framed_sharing import SharedConnection
@@ -127,7 +128,17 @@ class FramedConnection(SharedConnection):
         fd, answers, context, claim = self.sock.fileno(), dispatcher.answers, self.context, self.claim
         try:
             last, data, sent = serve_frames(
-                fd, answers, waiting, dispatcher, context, claim, last, longest, shortest
+                fd,
+                answers,
+                waiting,
+                dispatcher,
+                context,
+                claim,
+                self._enter,
+                self._leave,
+                last,
+                longest,
+                shortest,
             )
         except BaseException:
             if not self._was_interrupted():
@@ -143,17 +154,36 @@ class FramedConnection(SharedConnection):
             self._finish(last, data)
             return Next.SHARED
         self.session.took(last, is_answered=sent != UNANSWERED)
+        if sent == UNANSWERED:
+            own = self._own
+            self._send(last, OUT_OF_TIME if data is None else data, own.context if own else context)
+            if own:
+                self._leave()
+            return None
         if data is None:
             return self._wait_for_bytes()
         if sent == RECEIVED:
             return typing.cast("bytes", data)
-        if sent == UNANSWERED:
-            self._send(last, data, context)
-        elif sent == len(data):
+        if sent == len(data):
             return Next.BYTES  # the thread is wanted elsewhere
-        else:
-            self._unsent = [memoryview(data)[sent:]]
+        self._unsent = [memoryview(data)[sent:]]
         return None
+
+    def _enter(self, call_id: int, deadline: float) -> Context | None:
+        """Makes the context of a call that has a deadline what its handler sees; None: the time is up."""
+        if deadline <= monotonic():
+            return None
+        known = self.context
+        context = Context(self.peer, None, deadline, known.identity, known.certificate)
+        self._own = Running(call_id, context, True)
+        current_call.set(context)
+        current_deadline.set(deadline)
+        return context
+
+    def _leave(self) -> None:
+        self._own = None
+        current_call.set(self.context)
+        current_deadline.set(None)
 
     def _wait_for_bytes(self) -> Next:
         since = self.session.incomplete_since
