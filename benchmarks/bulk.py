@@ -47,7 +47,7 @@ SCRIPTS = {
     "server": THREAD_SERVER,
     "async_server": async_server("inline"),
     "raw_server": WORK + RAW_SERVER,
-    "one": WORK + READ + ALL + CLIENT.format(protocol="framed"),
+    "one": WORK + READ + ALL + CLIENT.format(protocol="framed", timeout=None),
     "threads": WORK + READ + STUB.format(options='protocol="framed", multiplex=True') + THREADS,
     "tasks": WORK + READ + CONNECT + TASKS + RUN,
     "raw": WORK + ALL + RAW_CLIENT,

@@ -35,7 +35,7 @@ def timed(call, count):
 CLIENT = """\
 name, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 protocol, args, _ = WORKS[name]
-stub = calls.ClientStub(calls.Channel("127.0.0.1", port, protocol="{protocol}"))
+stub = calls.ClientStub(calls.Channel("127.0.0.1", port, protocol="{protocol}", timeout={timeout}))
 method = getattr(stub, protocol.name)
 def refused():
     try:
@@ -83,6 +83,8 @@ for name, (protocol, args, reply) in WORKS.items():
 
 OURS = ("framed", "plain")
 
+WITH_TIMEOUT = "framed, with a timeout"
+
 
 class Contestant(typing.NamedTuple):
     """Who is measured: the words of its client for each work, up to the count, and the program if not Python."""
@@ -98,8 +100,9 @@ def run(quick: bool) -> typing.Iterable[Figure]:
         bench = Bench(pathlib.Path(folder), also=peers.distributions(found))
         scripts = {
             "server": THREAD_SERVER,
-            "framed_client": WORK + READ + TIMED + CLIENT.format(protocol="framed"),
-            "plain_client": WORK + READ + TIMED + CLIENT.format(protocol="plain"),
+            "framed_client": WORK + READ + TIMED + CLIENT.format(protocol="framed", timeout=None),
+            "plain_client": WORK + READ + TIMED + CLIENT.format(protocol="plain", timeout=None),
+            "timed_client": WORK + READ + TIMED + CLIENT.format(protocol="framed", timeout=5),
             "raw_server": WORK + RAW_SERVER,
             "raw_client": WORK + TIMED + RAW_CLIENT,
             "sizes": WORK + SIZES,
@@ -138,6 +141,7 @@ def _contestants(
         name: Contestant(words(client, port, COUNTS))
         for name, client, port in (
             ("framed", "framed", ours),
+            (WITH_TIMEOUT, "timed", ours),
             ("plain", "plain", ours),
             ("floor", "raw", raw),
         )
@@ -163,10 +167,12 @@ def _measure(
     for name, rounds in measured.items():
         yield from_rounds(group, name, rounds, "µs")
     for ours in OURS:
-        for other in [name for name in measured if name not in OURS]:
+        for other in [name for name in measured if name not in (*OURS, WITH_TIMEOUT)]:
             goal = None if other == "floor in C" else GOALS[work] if other == "floor" else 1.0
             found = ratios(measured[ours], measured[other])
             yield from_rounds(group, f"{ours} ÷ {other}", found, "×", at_most=goal)
+    found = ratios(measured[WITH_TIMEOUT], measured["framed"])
+    yield from_rounds(group, f"{WITH_TIMEOUT} ÷ framed", found, "×")
     if work == "bulk":
         for name, rounds in measured.items():
             steady = STEADY if name in OURS else None

@@ -8,6 +8,7 @@ import itertools
 import signal
 import socket
 import threading
+import time
 import typing
 
 import pytest
@@ -135,8 +136,8 @@ class TestCall:
         thread, got = replying(other, len(message), [])
         assert turns.call(one.fileno(), message, 7, 0.05, LONGEST) == (len(message), errno.EAGAIN, b"")
         thread.join()
-        time = 11 + message[10]
-        assert got[0][time : time + 4] == (50).to_bytes(4, "big")
+        place = 11 + message[10]
+        assert got[0][place : place + 4] == (50).to_bytes(4, "big")
 
     def test_the_peer_goes_while_it_is_sent(self, pair: Pair) -> None:
         one, other = pair
@@ -303,3 +304,85 @@ class TestServe:
 
         with pytest.raises(OSError, match=r"Broken pipe|reset"):
             serve(one, {"put": answer})
+
+
+class TestDeadline:
+    """A call that says how long its client waits."""
+
+    def served(
+        self, sock: socket.socket, answer: typing.Any, enter: typing.Any, leave: typing.Any
+    ) -> typing.Any:
+        assert turns.serve_frames is not None
+        served = typing.cast(typing.Any, Served())
+        return turns.serve_frames(
+            sock.fileno(), {"put": answer}, int, served, Context(""), [], enter, leave, 0, LONGEST, LONGEST
+        )
+
+    @pytest.mark.parametrize("size", [1, 100_000])
+    def test_its_handler_runs_between_enter_and_leave(self, pair: Pair, size: int) -> None:
+        one, other = pair
+        said: list[typing.Any] = []
+
+        def enter(call_id: int, deadline: float) -> Context:
+            said.append((call_id, deadline))
+            return Context("")
+
+        def answer(block: object) -> bytes:
+            said.append("handler")
+            return b"\x01"
+
+        got: list[bytes] = []
+
+        def talk() -> None:
+            other.sendall(framed.frame(1, 0, 5, framed.call("put", bytes(size), 2500)))
+            got.append(exactly(other, 11))
+            other.shutdown(socket.SHUT_WR)
+
+        before = time.monotonic()
+        thread = threading.Thread(target=talk)
+        thread.start()
+        assert self.served(one, answer, enter, lambda: said.append("left")) == (5, b"", turns.RECEIVED)
+        thread.join()
+        assert got == [framed.frame(2, 0, 5, b"\x01")]
+        (call_id, deadline), *rest = said
+        assert call_id == 5
+        assert before + 2.5 <= deadline <= time.monotonic() + 2.5
+        assert rest == ["handler", "left"]
+
+    def test_its_time_is_up(self, pair: Pair) -> None:
+        one, other = pair
+        other.send(framed.frame(1, 0, 5, framed.call("put", b"", 1)))
+        said: list[str] = []
+        found = self.served(
+            one, lambda block: said.append("run"), lambda *_: None, lambda: said.append("left")
+        )
+        assert found == (5, None, turns.UNANSWERED)
+        assert said == []
+
+    def test_metadata_of_its_own(self, pair: Pair) -> None:
+        one, other = pair
+        other.send(framed.frame(1, 0, 5, framed.call("put", b"", 1000)))
+        own, said = Context(""), []
+
+        def answer(block: object) -> bytes:
+            own.reply_metadata["key"] = b"value"
+            return b"\x01"
+
+        assert self.served(one, answer, lambda *_: own, lambda: said.append("left")) == (
+            5,
+            b"\x01",
+            turns.UNANSWERED,
+        )
+        assert said == [], "the caller still needs the context"
+
+    @pytest.mark.parametrize("where", ["enter", "leave"])
+    def test_what_raises(self, pair: Pair, where: str) -> None:
+        one, other = pair
+        other.send(framed.frame(1, 0, 5, framed.call("put", b"", 1000)))
+
+        def fails(*_: object) -> typing.NoReturn:
+            raise LookupError
+
+        enter = fails if where == "enter" else lambda *_: Context("")
+        with pytest.raises(LookupError):
+            self.served(one, lambda block: b"\x01", enter, fails)

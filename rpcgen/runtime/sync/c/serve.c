@@ -354,9 +354,9 @@ static PyObject *serve_frames(const Service *service, Turn *turn, Session *sessi
                 }
             }
             reply = answer_to(answer, block, session->claim, call_id);
-            Py_XDECREF(own); /* the connection has it still */
         }
         if (reply == NULL) {
+            Py_XDECREF(own);
             if (PyErr_Occurred())
                 return NULL;
             return given(session, PyBytes_FromStringAndSize(turn->room, turn->received), RECEIVED);
@@ -370,9 +370,11 @@ static PyObject *serve_frames(const Service *service, Turn *turn, Session *sessi
             unusual = PyBytes_Check(reply) ? PyBytes_AS_STRING(reply)[0] == 0 : 0;
         if (unusual == 0)
             unusual = has_metadata(service, own ? own : service->context);
+        bool has_deadline = own != NULL;
+        Py_XDECREF(own);
         if (unusual > 0)
             return given(session, reply, UNANSWERED);
-        if (unusual == 0 && own != NULL) {
+        if (unusual == 0 && has_deadline) {
             PyObject *left = PyObject_CallNoArgs(session->leave);
             unusual = left == NULL ? -1 : 0;
             Py_XDECREF(left);
