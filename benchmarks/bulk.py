@@ -11,7 +11,7 @@ import pathlib
 import tempfile
 import typing
 
-from benchmarks.calls import CLIENT, RAW_CLIENT
+from benchmarks.calls import RAW_CLIENT, client
 from benchmarks.contestants import (
     CONNECT,
     INTERFACE,
@@ -47,7 +47,7 @@ SCRIPTS = {
     "server": THREAD_SERVER,
     "async_server": async_server("inline"),
     "raw_server": WORK + RAW_SERVER,
-    "one": WORK + READ + ALL + CLIENT.format(protocol="framed", timeout=None),
+    "one": WORK + READ + ALL + client("framed"),
     "threads": WORK + READ + STUB.format(options='protocol="framed", multiplex=True') + THREADS,
     "tasks": WORK + READ + CONNECT + TASKS + RUN,
     "raw": WORK + ALL + RAW_CLIENT,

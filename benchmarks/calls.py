@@ -32,7 +32,7 @@ def timed(call, count):
     print(times[count // 2] * 1e6, times[count * 99 // 100] * 1e6)
 """
 
-CLIENT = """\
+_CLIENT = """\
 name, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 protocol, args, _ = WORKS[name]
 stub = calls.ClientStub(calls.Channel("127.0.0.1", port, protocol="{protocol}", timeout={timeout}))
@@ -45,6 +45,12 @@ def refused():
 works = {{"error": refused, "medium": lambda: read(method(*args))}}
 timed(works.get(name) or (lambda: method(*args)), count)
 """
+
+
+def client(protocol: str, timeout: float | None = None) -> str:
+    """Gives the script of a client that makes the calls of a work, one after the other."""
+    return _CLIENT.format(protocol=protocol, timeout=timeout)
+
 
 RAW_CLIENT = """\
 import socket
@@ -100,9 +106,9 @@ def run(quick: bool) -> typing.Iterable[Figure]:
         bench = Bench(pathlib.Path(folder), also=peers.distributions(found))
         scripts = {
             "server": THREAD_SERVER,
-            "framed_client": WORK + READ + TIMED + CLIENT.format(protocol="framed", timeout=None),
-            "plain_client": WORK + READ + TIMED + CLIENT.format(protocol="plain", timeout=None),
-            "timed_client": WORK + READ + TIMED + CLIENT.format(protocol="framed", timeout=5),
+            "framed_client": WORK + READ + TIMED + client("framed"),
+            "plain_client": WORK + READ + TIMED + client("plain"),
+            "timed_client": WORK + READ + TIMED + client("framed", timeout=5),
             "raw_server": WORK + RAW_SERVER,
             "raw_client": WORK + TIMED + RAW_CLIENT,
             "sizes": WORK + SIZES,

@@ -40,6 +40,9 @@ def receive_less(transport: asyncio.BaseTransport) -> None:
 
 def write(transport: asyncio.WriteTransport, pieces: list[Piece]) -> None:
     """Gives a transport what is to be sent."""
+    if len(pieces) == 1 and len(pieces[0]) < _LONG:
+        transport.write(pieces[0])
+        return
     before: list[Piece] = []
     for piece in pieces:
         if len(piece) < _LONG:
