@@ -11,7 +11,7 @@ import pathlib
 import tempfile
 import typing
 
-from benchmarks.calls import RAW_CLIENT, client
+from benchmarks.calls import RAW_CLIENT, client_script
 from benchmarks.contestants import (
     CONNECT,
     INTERFACE,
@@ -47,7 +47,7 @@ SCRIPTS = {
     "server": THREAD_SERVER,
     "async_server": async_server("inline"),
     "raw_server": WORK + RAW_SERVER,
-    "one": WORK + READ + ALL + client("framed"),
+    "one": WORK + READ + ALL + client_script("framed"),
     "threads": WORK + READ + STUB.format(options='protocol="framed", multiplex=True') + THREADS,
     "tasks": WORK + READ + CONNECT + TASKS + RUN,
     "raw": WORK + ALL + RAW_CLIENT,

@@ -47,7 +47,7 @@ timed(works.get(name) or (lambda: method(*args)), count)
 """
 
 
-def client(protocol: str, timeout: float | None = None) -> str:
+def client_script(protocol: str, timeout: float | None = None) -> str:
     """Gives the script of a client that makes the calls of a work, one after the other."""
     return _CLIENT.format(protocol=protocol, timeout=timeout)
 
@@ -106,9 +106,9 @@ def run(quick: bool) -> typing.Iterable[Figure]:
         bench = Bench(pathlib.Path(folder), also=peers.distributions(found))
         scripts = {
             "server": THREAD_SERVER,
-            "framed_client": WORK + READ + TIMED + client("framed"),
-            "plain_client": WORK + READ + TIMED + client("plain"),
-            "timed_client": WORK + READ + TIMED + client("framed", timeout=5),
+            "framed_client": WORK + READ + TIMED + client_script("framed"),
+            "plain_client": WORK + READ + TIMED + client_script("plain"),
+            "timed_client": WORK + READ + TIMED + client_script("framed", timeout=5),
             "raw_server": WORK + RAW_SERVER,
             "raw_client": WORK + TIMED + RAW_CLIENT,
             "sizes": WORK + SIZES,

@@ -14,7 +14,7 @@ import typing
 
 from benchmarks import peers
 from benchmarks.blocking_peers import ONE
-from benchmarks.calls import RAW_CLIENT, TIMED, client
+from benchmarks.calls import RAW_CLIENT, TIMED, client_script
 from benchmarks.contestants import (
     CONNECT,
     ECHO_CLIENT,
@@ -80,7 +80,7 @@ def run(quick: bool) -> typing.Iterable[Figure]:
             "raw_server.py": WORK + RAW_SERVER,
             "echo_server.py": ECHO_SERVER + RUN,
             "thriftpy2_server.py": peers.THRIFT + peers.THRIFT_SERVER,
-            "one.py": WORK + READ + TIMED + client("framed"),
+            "one.py": WORK + READ + TIMED + client_script("framed"),
             "one_raw.py": WORK + TIMED + RAW_CLIENT,
             "one_thrift.py": peers.THRIFT + peers.THRIFT_CONNECTED + TIMED + ONE,
             "many.py": WORK + READ + CONNECT + TASKS + RUN,

@@ -13,7 +13,7 @@ import typing
 from benchmarks import peers
 from benchmarks.blocking_peers import BLOCKING, ONE
 from benchmarks.bulk import ALL
-from benchmarks.calls import RAW_CLIENT, client
+from benchmarks.calls import RAW_CLIENT, client_script
 from benchmarks.contestants import (
     CONNECT,
     ECHO_CLIENT,
@@ -36,7 +36,7 @@ SLOWER = {"grpcio": 8, "connect-python": 8, "grpcio, asyncio": 8, "rpyc": 4, "py
 """So many fewer calls are enough of those who take so much longer."""
 
 ONE_AT_A_TIME = {
-    "ThreadServer": (THREAD_SERVER, WORK + READ + ALL + client("framed")),
+    "ThreadServer": (THREAD_SERVER, WORK + READ + ALL + client_script("framed")),
     "floor": (WORK + RAW_SERVER, WORK + ALL + RAW_CLIENT),
 } | {name: (peer.server, peer.connected + ALL + ONE) for name, peer in BLOCKING.items()}
 
