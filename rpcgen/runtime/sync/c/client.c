@@ -88,7 +88,7 @@ PyObject *turns_call(PyObject *module, PyObject *const *args, Py_ssize_t count)
     Py_ssize_t size = PyBytes_GET_SIZE(head), lead, received = -1, sent = 0;
     PyObject *found = NULL, *come = NULL;
     unsigned char out[SHORT], in[ROOM];
-    double until = 0;
+    double until = seconds > 0 ? now() + seconds : 0;
     int error;
     if (size < SHORTEST || size < (lead = SHORTEST + frame[HEAD])) {
         PyErr_SetString(PyExc_ValueError, "call() takes a whole CALL");
@@ -108,8 +108,6 @@ PyObject *turns_call(PyObject *module, PyObject *const *args, Py_ssize_t count)
             {{out, lead}, {(void *)(frame + lead), size - lead}, {tail ? PyBytes_AS_STRING(tail) : NULL, 0}},
             3, 0};
         sending.pieces[2].iov_len = tail ? PyBytes_GET_SIZE(tail) : 0;
-        if (seconds > 0)
-            until = now() + seconds;
         error = send_pieces(&sending, until, true);
         if (error != 0) {
             if (error > 0)
@@ -127,7 +125,7 @@ PyObject *turns_call(PyObject *module, PyObject *const *args, Py_ssize_t count)
         } else {
             sent = sent ? sent : done;
             /* What the socket waits by itself is the whole time of the call, of which sending took some. */
-            if (until > 0)
+            if (until > 0 && !is_short)
                 error = wait_for((int)fd, POLLIN, -1, until);
             if (error == 0 && sent >= size && (received = recv((int)fd, in, ROOM, 0)) < 0)
                 error = errno;
