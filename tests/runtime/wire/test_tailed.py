@@ -83,6 +83,7 @@ class TestTailed:
         assert (message != whole) is False
         assert message != whole + b"x"
         assert bytes(memoryview(message)) == b"".join((message,)) == b"" + message == whole
+        assert bytes(message) is bytes(message)
         assert (message.head, message.tail) == (head, tail) == tuple(pieces(message))
         if begin is not None and -len(whole) <= begin < len(whole):
             assert message[begin] == whole[begin]

@@ -54,6 +54,8 @@ static PyObject *whole(Tailed *message)
     return message->whole;
 }
 
+static PyObject *tailed_bytes(Tailed *message, PyObject *unused) { return Py_XNewRef(whole(message)); }
+
 static Py_ssize_t tailed_length(Tailed *message)
 {
     return PyBytes_GET_SIZE(message->head) + PyBytes_GET_SIZE(message->tail);
@@ -110,11 +112,17 @@ static PyMemberDef tailed_members[] = {
     {NULL},
 };
 
+static PyMethodDef tailed_methods[] = {
+    {"__bytes__", (PyCFunction)tailed_bytes, METH_NOARGS, "__bytes__(): both pieces as one."},
+    {NULL},
+};
+
 static PyType_Slot tailed_slots[] = {
     {Py_tp_doc, "Tailed(head, tail): a message in two pieces, as bytes where it is looked at as a whole."},
     {Py_tp_new, tailed_make},
     {Py_tp_dealloc, tailed_dealloc},
     {Py_tp_members, tailed_members},
+    {Py_tp_methods, tailed_methods},
     {Py_tp_richcompare, tailed_compare},
     {Py_tp_hash, PyObject_HashNotImplemented},
     {Py_mp_length, tailed_length},
