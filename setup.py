@@ -49,7 +49,7 @@ def extension(name: str, folder: str) -> setuptools.Extension:
     return setuptools.Extension(
         name,
         sorted(glob.glob(f"{folder}/*.c")),
-        depends=sorted(glob.glob(f"{folder}/*.h")),
+        depends=sorted(glob.glob("rpcgen/runtime/*/c/*.h")),
         extra_compile_args=list(FLAGS),
         optional=True,
     )

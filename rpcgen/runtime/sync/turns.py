@@ -117,11 +117,11 @@ the number of its bytes that were sent, if those are not all, or others wait, or
 
 serve_frames: ServeFrames | None = None
 """``serve_frames(fd, answers, waiting, dispatcher, context, claim, enter, leave, last, longest, shortest)`` does so for
-framed messages. What ``last``, ``longest`` and ``shortest`` are, ``ServerSession.usual`` says; ``claim`` holds the id of the
-call whose handler runs; ``enter`` and ``leave`` are called around the handler of a call that has a deadline. It gives the last call's id, then what was received if that is no usual call, and RECEIVED;
-None and RECEIVED if nothing came in time; a reply (without its frame) that is not usual, or whose call was taken
-out of ``claim``, and UNANSWERED (None: its time was up); or a frame and the number of its bytes that were sent, if those are not all, or
-others wait."""
+framed messages. What ``last``, ``longest`` and ``shortest`` are, ``ServerSession.usual`` says; ``claim`` holds the id of
+the call whose handler runs; ``enter`` and ``leave`` are called around the handler of a call that has a deadline. It
+gives the last call's id, then what was received if that is no usual call, and RECEIVED; None and RECEIVED if nothing
+came in time; a reply (without its frame) that is not usual, or whose call was taken out of ``claim``, and UNANSWERED
+(None: its time was up); or a frame and the number of its bytes that were sent, if those are not all, or others wait."""
 
 RECEIVED: typing.Final = -1
 UNANSWERED: typing.Final = -2

@@ -36,36 +36,6 @@ static void put(unsigned char *p, uint32_t n)
 #define QUIET 50
 #define MOST 1.0
 
-/* The rest of a long REPLY, whose beginning has come; NULL without an error if it was not received: then ``come`` is
-   what was. */
-static PyObject *long_reply(
-    const State *state, int fd, const unsigned char *in, Py_ssize_t received, double until, PyObject **come)
-{
-    Py_ssize_t size = (Py_ssize_t)get(in) + 4, begin = HEAD;
-    /* A value that ends with the reply is received into memory of its own. */
-    for (Py_ssize_t at = HEAD + 1; at <= HEAD + 2 && at + 4 <= received && begin == HEAD; at++)
-        if (size - at - 4 >= LONG && get(in + at) == size - at - 4)
-            begin = at + 4;
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, size - begin), *reply = NULL, *head;
-    if (bytes == NULL)
-        return NULL;
-    Filling filling = {fd, PyBytes_AS_STRING(bytes), size - begin, received - begin};
-    memcpy(filling.room, in + begin, filling.filled);
-    double latest = now() + MOST;
-    if (fill(&filling, QUIET, until > 0 && until < latest ? until : latest) < 0) {
-        /* Nobody reads on where a signal's handler has raised. */
-    } else if (filling.filled < filling.size) {
-        *come = joined((const char *)in, begin, filling.room, filling.filled);
-    } else if (begin == HEAD) {
-        return bytes;
-    } else if ((head = PyBytes_FromStringAndSize((const char *)in + HEAD, begin - HEAD)) != NULL) {
-        reply = PyObject_CallFunctionObjArgs(state->tailed, head, bytes, NULL);
-        Py_DECREF(head);
-    }
-    Py_DECREF(bytes);
-    return reply;
-}
-
 /* call(fd, frame, id, seconds, longest): the reply; else (bytes sent, errno, bytes received), whichever comes first
    of: not all was sent, the receive failed, something else was received, or not all of a long reply in time. A frame
    of at most SHORT bytes is sent at once, which fills no buffer; a longer one within the seconds. */
@@ -140,10 +110,12 @@ PyObject *turns_call(PyObject *module, PyObject *const *args, Py_ssize_t count)
             goto done;
         }
         if (get(in) > received - 4 && (int64_t)get(in) - HEAD + 4 <= longest) {
-            found = long_reply(state, (int)fd, in, received, until, &come);
-            if (found != NULL || come == NULL)
-                goto done;
-            found = Py_BuildValue("niN", sent, 0, come);
+            double latest = now() + MOST;
+            Begun begun = {
+                (int)fd, (const char *)in, received, QUIET, until > 0 && until < latest ? until : latest};
+            found = rest_of(state, &begun, HEAD, &come);
+            if (come != NULL)
+                found = Py_BuildValue("niN", sent, 0, come);
             goto done;
         }
     }

@@ -133,7 +133,8 @@ static PyObject *serve_all(const Service *service, Turn *turn, Py_ssize_t longes
             reply = answer_to(answer, PyBytes_FromStringAndSize(call.block, call.block_size), NULL, 0);
         if (reply == NULL)
             return PyErr_Occurred() ? NULL : PyBytes_FromStringAndSize(turn->room, turn->received);
-        int unusual = PyBytes_Check(reply) ? has_metadata(service, service->context) : 1, wanted = unusual ? 0 : is_wanted(service);
+        int unusual = PyBytes_Check(reply) ? has_metadata(service, service->context) : 1;
+        int wanted = unusual ? 0 : is_wanted(service);
         PyObject *given = NULL;
         if (unusual > 0) {
             given = Py_BuildValue("On", reply, (Py_ssize_t)0);
@@ -221,54 +222,30 @@ static bool is_frame(const Turn *turn, const Session *session, uint32_t *call_id
 #define QUIET 5
 #define MOST 0.05
 
-/* Where a value begins that ends with the frame, if it is long; 0: nowhere. As tail_begin of the codec has it. */
-static Py_ssize_t tail_begin(const Turn *turn, Py_ssize_t begin, Py_ssize_t size)
+/* The arguments of a call; NULL without an error if they were not received: then ``come`` is what was. */
+static PyObject *arguments_of(const Service *service, const Turn *turn, const Call *call, PyObject **come)
 {
-    for (Py_ssize_t at = begin + 1; at + 4 <= turn->received && at <= begin + 1024 && size - at - 4 >= LONG; at++)
-        if (number_at(turn->room + at) == size - at - 4)
-            return at + 4;
-    return 0;
+    if (number_at(turn->room) == turn->received - 4)
+        return PyBytes_FromStringAndSize(call->block, call->block_size);
+    Begun begun = {turn->fd, turn->room, turn->received, QUIET, now() + MOST};
+    return rest_of(service->names, &begun, call->block - turn->room, come);
 }
 
-/* The arguments of a call whose beginning has come. NULL without an error if the rest was not received: then ``come``
-   is what was. */
-static PyObject *rest_of(const Service *service, const Turn *turn, const Call *call, PyObject **come)
+/* The head of a REPLY of so many bytes. */
+static void put_head(char *at, Py_ssize_t size, uint32_t call_id)
 {
-    Py_ssize_t size = (Py_ssize_t)number_at(turn->room) + 4, begin = call->block - turn->room;
-    Py_ssize_t tail = tail_begin(turn, begin, size), from = tail ? tail : begin;
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, size - from), *block = NULL, *head;
-    if (bytes == NULL)
-        return NULL;
-    Filling filling = {turn->fd, PyBytes_AS_STRING(bytes), size - from, turn->received - from};
-    memcpy(filling.room, turn->room + from, filling.filled);
-    if (fill(&filling, QUIET, now() + MOST) < 0) {
-        /* Nobody reads on where a signal's handler has raised. */
-    } else if (filling.filled < filling.size) {
-        *come = joined(turn->room, from, filling.room, filling.filled);
-    } else if (!tail) {
-        return bytes;
-    } else if ((head = PyBytes_FromStringAndSize(turn->room + begin, tail - begin)) != NULL) {
-        block = PyObject_CallFunctionObjArgs(service->names->tailed, head, bytes, NULL);
-        Py_DECREF(head);
-    }
-    Py_DECREF(bytes);
-    return block;
-}
-
-static PyObject *framed(PyObject *reply, uint32_t call_id)
-{
-    Py_ssize_t size = PyBytes_GET_SIZE(reply);
-    PyObject *frame = PyBytes_FromStringAndSize(NULL, HEAD + size);
-    if (frame == NULL)
-        return NULL;
     uint32_t length = OVERHEAD + (uint32_t)size;
-    unsigned char *at = (unsigned char *)PyBytes_AS_STRING(frame);
     unsigned char head[HEAD] = {
         length >> 24, length >> 16, length >> 8, length, REPLY_WORD >> 8, 0,
         call_id >> 24, call_id >> 16, call_id >> 8, call_id};
     memcpy(at, head, HEAD);
-    memcpy(at + HEAD, PyBytes_AS_STRING(reply), size);
-    return frame;
+}
+
+static PyObject *framed(PyObject *reply, uint32_t call_id)
+{
+    char head[HEAD];
+    put_head(head, PyBytes_GET_SIZE(reply), call_id);
+    return joined(head, HEAD, PyBytes_AS_STRING(reply), PyBytes_GET_SIZE(reply));
 }
 
 static PyObject *given(const Session *session, PyObject *data, Py_ssize_t sent)
@@ -289,10 +266,8 @@ static PyObject *send_long(
         return NULL;
     }
     Py_ssize_t size = PyBytes_GET_SIZE(begin), tail_size = tail ? PyBytes_GET_SIZE(tail) : 0;
-    uint32_t length = OVERHEAD + (uint32_t)(size + tail_size);
-    unsigned char head[HEAD] = {
-        length >> 24, length >> 16, length >> 8, length, REPLY_WORD >> 8, 0,
-        call_id >> 24, call_id >> 16, call_id >> 8, call_id};
+    char head[HEAD];
+    put_head(head, size + tail_size, call_id);
     Sending sending = {
         turn->fd, {{head, HEAD}, {PyBytes_AS_STRING(begin), size}, {tail ? PyBytes_AS_STRING(tail) : NULL, tail_size}},
         3, 0};
@@ -301,7 +276,7 @@ static PyObject *send_long(
         errno = error;
         PyErr_SetFromErrno(PyExc_OSError);
     } else if (error > 0) {
-        PyObject *first = joined((const char *)head, HEAD, PyBytes_AS_STRING(begin), size);
+        PyObject *first = joined(head, HEAD, PyBytes_AS_STRING(begin), size);
         if (first != NULL && tail != NULL) {
             found = PyObject_CallFunctionObjArgs(service->names->tailed, first, tail, NULL);
             Py_DECREF(first);
@@ -338,8 +313,7 @@ static PyObject *serve_frames(const Service *service, Turn *turn, Session *sessi
         PyObject *answer = is_frame(turn, session, &call_id, &call) ? answer_of(service, &call) : NULL;
         if (answer != NULL) {
             double deadline = call.milliseconds ? now() + call.milliseconds / 1000.0 : 0;
-            block = number_at(turn->room) == turn->received - 4
-                ? PyBytes_FromStringAndSize(call.block, call.block_size) : rest_of(service, turn, &call, &come);
+            block = arguments_of(service, turn, &call, &come);
             if (come != NULL) {
                 Py_DECREF(answer);
                 return given(session, come, RECEIVED);

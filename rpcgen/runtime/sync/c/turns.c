@@ -112,29 +112,53 @@ int send_pieces(Sending *sending, double until, bool waits)
     return error;
 }
 
-/* Receives while bytes follow each other within so many milliseconds, and until a time. What is missing afterwards is
-   the caller's to find out: why it did not come, too. Below 0 a signal's handler has raised. */
-int fill(Filling *filling, int quiet, double until)
+/* Receives while bytes follow each other within so many milliseconds, and until a time; gives how many there are then.
+   Why the others did not come is the caller's to find out. Below 0 a signal's handler has raised. */
+static Py_ssize_t fill(const Begun *begun, char *room, Py_ssize_t size, Py_ssize_t filled)
 {
     int error;
     do {
         error = 0;
         Py_BEGIN_ALLOW_THREADS
-        while (error == 0 && filling->filled < filling->size) {
-            ssize_t done = recv(
-                filling->fd, filling->room + filling->filled, filling->size - filling->filled, MSG_DONTWAIT);
+        while (error == 0 && filled < size) {
+            ssize_t done = recv(begun->fd, room + filled, size - filled, MSG_DONTWAIT);
             if (done > 0)
-                filling->filled += done;
+                filled += done;
             else if (done == 0)
                 break;
             else if (would_block(error = errno))
-                error = wait_for(filling->fd, POLLIN, quiet, until);
+                error = wait_for(begun->fd, POLLIN, begun->quiet, begun->until);
         }
         Py_END_ALLOW_THREADS
         if (error == EINTR && PyErr_CheckSignals() < 0)
             return -1;
     } while (error == EINTR);
-    return 0;
+    return filled;
+}
+
+/* What a long frame holds from a place on, once its rest is received: in two pieces if its last value is long. NULL
+   without an error if not all of it came: then ``come`` is what did, from the frame's beginning. */
+PyObject *rest_of(const State *state, const Begun *begun, Py_ssize_t begin, PyObject **come)
+{
+    Py_ssize_t size = (Py_ssize_t)number_at(begun->room) + 4;
+    Py_ssize_t tail = find_tail((const uint8_t *)begun->room, begun->received), from = tail ? tail : begin;
+    PyObject *bytes = PyBytes_FromStringAndSize(NULL, size - from), *rest = NULL, *head;
+    if (bytes == NULL)
+        return NULL;
+    memcpy(PyBytes_AS_STRING(bytes), begun->room + from, begun->received - from);
+    Py_ssize_t filled = fill(begun, PyBytes_AS_STRING(bytes), size - from, begun->received - from);
+    if (filled < 0) {
+        /* Nobody reads on where a signal's handler has raised. */
+    } else if (filled < size - from) {
+        *come = joined(begun->room, from, PyBytes_AS_STRING(bytes), filled);
+    } else if (!tail) {
+        return bytes;
+    } else if ((head = PyBytes_FromStringAndSize(begun->room + begin, tail - begin)) != NULL) {
+        rest = PyObject_CallFunctionObjArgs(state->tailed, head, bytes, NULL);
+        Py_DECREF(head);
+    }
+    Py_DECREF(bytes);
+    return rest;
 }
 
 PyObject *joined(const char *first, Py_ssize_t first_size, const char *second, Py_ssize_t second_size)
@@ -223,7 +247,8 @@ static PyMethodDef functions[] = {
     {"exchange", (PyCFunction)(void (*)(void))exchange, METH_FASTCALL,
      "exchange(fd, message): sends, and receives once; (bytes sent, errno) where that failed."},
     {"call", (PyCFunction)(void (*)(void))turns_call, METH_FASTCALL,
-     "call(fd, frame, id, seconds, longest): sends a CALL, and receives its reply; (bytes sent, errno, data) at anything else."},
+     "call(fd, frame, id, seconds, longest): sends a CALL, and receives its reply; (bytes sent, errno, data) at "
+     "anything else."},
     {"serve", (PyCFunction)(void (*)(void))turns_serve, METH_FASTCALL,
      "serve(fd, answers, waiting, dispatcher, context, name, message): answers usual calls while they follow each "
      "other."},

@@ -11,6 +11,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "../../wire/c/tail.h"
+
 /* Bytes of one receive; longer messages take further ones, into memory of their own. */
 #define ROOM (16 * 1024)
 
@@ -38,23 +40,22 @@ double now(void);
 int wait_for(int fd, short what, int quiet, double until);
 int send_pieces(Sending *sending, double until, bool waits);
 
-/* Bytes that are received into memory of their own. */
-typedef struct {
-    int fd;
-    char *room;
-    Py_ssize_t size, filled;
-} Filling;
-
-int fill(Filling *filling, int quiet, double until);
-
-/* Of a value in memory of its own, as wire/c/codec.h has it too. */
-#define LONG (64 * 1024)
-
 /* The module's: names of attributes, and the type of messages in two pieces. */
 typedef struct {
     PyObject *serving, *reply, *head, *tail, *tailed;
 } State;
 
+/* A long CALL or REPLY whose beginning has come, and when to leave the rest to the caller: if nothing comes for so
+   many milliseconds, or not all of it until a time. */
+typedef struct {
+    int fd;
+    const char *room;
+    Py_ssize_t received;
+    int quiet;
+    double until;
+} Begun;
+
+PyObject *rest_of(const State *state, const Begun *begun, Py_ssize_t begin, PyObject **come);
 PyObject *joined(const char *first, Py_ssize_t first_size, const char *second, Py_ssize_t second_size);
 int two_pieces(const State *state, PyObject *message, PyObject **head, PyObject **tail);
 

@@ -18,6 +18,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "tail.h"
+
 #if PY_VERSION_HEX < 0x030B0000
 #error "rpcgen needs Python 3.11 or newer"
 #endif
@@ -107,7 +109,6 @@ typedef struct {
 /* Large messages that have been sent and that nobody else looks at any more: the next ones are written into their
    memory. An allocator gives such memory back to the system and takes it anew, page by page, each time, which
    costs ten times what it costs to write it. */
-#define LARGE (64 * 1024)
 #define LARGEST_SPARE (4 * 1024 * 1024)
 #define SPARES 2
 typedef struct {

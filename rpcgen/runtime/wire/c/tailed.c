@@ -7,11 +7,6 @@
 #include <stddef.h>
 #include <structmember.h>
 
-/* A value is looked for in so many bytes of a call's arguments; what begins later is received as one piece. */
-#define LOOKED_AT 1024
-
-enum { HEAD = 10, CALL_WORD = 0x100, REPLY_WORD = 0x200 };
-
 PyObject *tailed_new(PyTypeObject *type, PyObject *head, PyObject *tail)
 {
     Tailed *made = head ? (Tailed *)type->tp_alloc(type, 0) : NULL;
@@ -206,9 +201,7 @@ PyType_Spec incoming_spec = {
     .slots = incoming_slots,
 };
 
-/* tail_begin(data, pos): where the value begins that ends with the CALL or REPLY that begins at pos, and of which
-   the head is there; 0 where there is none of LARGE bytes. A length is taken for one if it fits: whoever decodes
-   the message finds out if it was none. */
+/* tail_begin(data, pos): where the last value begins of the frame that begins at pos, as find_tail has it; or 0. */
 PyObject *tail_begin(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     if (count != 2 || !PyBytes_CheckExact(args[0])) {
@@ -221,25 +214,6 @@ PyObject *tail_begin(PyObject *module, PyObject *const *args, Py_ssize_t count)
             PyErr_SetString(PyExc_ValueError, "tail_begin(): there is no such place");
         return NULL;
     }
-    const uint8_t *frame = (const uint8_t *)PyBytes_AS_STRING(args[0]) + pos;
-    there -= pos;
-    if (there <= HEAD)
-        return PyLong_FromLong(0);
-    int64_t size = (int64_t)get32(frame) + 4;
-    Py_ssize_t at, last;
-    if (get16(frame + 4) == REPLY_WORD) {
-        /* A kind, perhaps a flag, and the value. */
-        at = HEAD + 1;
-        last = HEAD + 2;
-    } else if (get16(frame + 4) == CALL_WORD) {
-        /* A name, milliseconds; then a tag at least. */
-        at = HEAD + 1 + frame[HEAD] + 4 + 1;
-        last = at + LOOKED_AT;
-    } else {
-        return PyLong_FromLong(0);
-    }
-    for (; at <= last && at + 4 <= there && size - at - 4 >= LARGE; at++)
-        if (get32(frame + at) == size - at - 4)
-            return PyLong_FromSsize_t(pos + at + 4);
-    return PyLong_FromLong(0);
+    Py_ssize_t found = find_tail((const uint8_t *)PyBytes_AS_STRING(args[0]) + pos, there - pos);
+    return PyLong_FromSsize_t(found ? pos + found : 0);
 }
