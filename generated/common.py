@@ -118,18 +118,20 @@ class BaseClientStub(rpc.ClientStub):
         return self._call(BaseVersionProtocol)
 
 
-class BaseAsyncClientStub(rpc.AsyncClientStub):
+class BaseAsyncClientStub(rpc.AsyncClientStub, like=BaseClientStub):
     """BaseClientStub for asyncio."""
 
-    ping = rpc.awaited(BaseClientStub.ping)
-    version = rpc.awaited(BaseClientStub.version)
+    if typing.TYPE_CHECKING:
+        ping = rpc.awaited(BaseClientStub.ping)
+        version = rpc.awaited(BaseClientStub.version)
 
 
-class BaseTaskStub(rpc.TaskStub):
+class BaseTaskStub(rpc.TaskStub, like=BaseClientStub):
     """BaseClientStub whose calls are queued."""
 
-    ping = rpc.queued(BaseClientStub.ping)
-    version = rpc.queued(BaseClientStub.version)
+    if typing.TYPE_CHECKING:
+        ping = rpc.queued(BaseClientStub.ping)
+        version = rpc.queued(BaseClientStub.version)
 
 
 INTERFACE = rpc.Interface(

@@ -529,30 +529,32 @@ class DirectoryClientStub(common.BaseClientStub):
         return self._call(DirectoryRemoveProtocol, id, force)
 
 
-class DirectoryAsyncClientStub(common.BaseAsyncClientStub):
+class DirectoryAsyncClientStub(common.BaseAsyncClientStub, like=DirectoryClientStub):
     """DirectoryClientStub for asyncio."""
 
-    ping = rpc.awaited(DirectoryClientStub.ping)
-    version = rpc.awaited(DirectoryClientStub.version)
-    find = rpc.awaited(DirectoryClientStub.find)
-    log = rpc.awaited(DirectoryClientStub.log)
-    get = rpc.awaited(DirectoryClientStub.get)
-    groups = rpc.awaited(DirectoryClientStub.groups)
-    everything = rpc.awaited(DirectoryClientStub.everything)
-    remove = rpc.awaited(DirectoryClientStub.remove)
+    if typing.TYPE_CHECKING:
+        ping = rpc.awaited(DirectoryClientStub.ping)
+        version = rpc.awaited(DirectoryClientStub.version)
+        find = rpc.awaited(DirectoryClientStub.find)
+        log = rpc.awaited(DirectoryClientStub.log)
+        get = rpc.awaited(DirectoryClientStub.get)
+        groups = rpc.awaited(DirectoryClientStub.groups)
+        everything = rpc.awaited(DirectoryClientStub.everything)
+        remove = rpc.awaited(DirectoryClientStub.remove)
 
 
-class DirectoryTaskStub(common.BaseTaskStub):
+class DirectoryTaskStub(common.BaseTaskStub, like=DirectoryClientStub):
     """DirectoryClientStub whose calls are queued."""
 
-    ping = rpc.queued(DirectoryClientStub.ping)
-    version = rpc.queued(DirectoryClientStub.version)
-    find = rpc.queued(DirectoryClientStub.find)
-    log = rpc.queued(DirectoryClientStub.log)
-    get = rpc.queued(DirectoryClientStub.get)
-    groups = rpc.queued(DirectoryClientStub.groups)
-    everything = rpc.queued(DirectoryClientStub.everything)
-    remove = rpc.queued(DirectoryClientStub.remove)
+    if typing.TYPE_CHECKING:
+        ping = rpc.queued(DirectoryClientStub.ping)
+        version = rpc.queued(DirectoryClientStub.version)
+        find = rpc.queued(DirectoryClientStub.find)
+        log = rpc.queued(DirectoryClientStub.log)
+        get = rpc.queued(DirectoryClientStub.get)
+        groups = rpc.queued(DirectoryClientStub.groups)
+        everything = rpc.queued(DirectoryClientStub.everything)
+        remove = rpc.queued(DirectoryClientStub.remove)
 
 
 class ArchiveHandlers(DirectoryHandlers, typing.Protocol):
@@ -596,30 +598,32 @@ class ArchiveClientStub(DirectoryClientStub):
         return self._call(ArchiveRemoveProtocol, id, force)
 
 
-class ArchiveAsyncClientStub(DirectoryAsyncClientStub):
+class ArchiveAsyncClientStub(DirectoryAsyncClientStub, like=ArchiveClientStub):
     """ArchiveClientStub for asyncio."""
 
-    ping = rpc.awaited(ArchiveClientStub.ping)
-    version = rpc.awaited(ArchiveClientStub.version)
-    find = rpc.awaited(ArchiveClientStub.find)
-    log = rpc.awaited(ArchiveClientStub.log)
-    get = rpc.awaited(ArchiveClientStub.get)
-    groups = rpc.awaited(ArchiveClientStub.groups)
-    everything = rpc.awaited(ArchiveClientStub.everything)
-    remove = rpc.awaited(ArchiveClientStub.remove)
+    if typing.TYPE_CHECKING:
+        ping = rpc.awaited(ArchiveClientStub.ping)
+        version = rpc.awaited(ArchiveClientStub.version)
+        find = rpc.awaited(ArchiveClientStub.find)
+        log = rpc.awaited(ArchiveClientStub.log)
+        get = rpc.awaited(ArchiveClientStub.get)
+        groups = rpc.awaited(ArchiveClientStub.groups)
+        everything = rpc.awaited(ArchiveClientStub.everything)
+        remove = rpc.awaited(ArchiveClientStub.remove)
 
 
-class ArchiveTaskStub(DirectoryTaskStub):
+class ArchiveTaskStub(DirectoryTaskStub, like=ArchiveClientStub):
     """ArchiveClientStub whose calls are queued."""
 
-    ping = rpc.queued(ArchiveClientStub.ping)
-    version = rpc.queued(ArchiveClientStub.version)
-    find = rpc.queued(ArchiveClientStub.find)
-    log = rpc.queued(ArchiveClientStub.log)
-    get = rpc.queued(ArchiveClientStub.get)
-    groups = rpc.queued(ArchiveClientStub.groups)
-    everything = rpc.queued(ArchiveClientStub.everything)
-    remove = rpc.queued(ArchiveClientStub.remove)
+    if typing.TYPE_CHECKING:
+        ping = rpc.queued(ArchiveClientStub.ping)
+        version = rpc.queued(ArchiveClientStub.version)
+        find = rpc.queued(ArchiveClientStub.find)
+        log = rpc.queued(ArchiveClientStub.log)
+        get = rpc.queued(ArchiveClientStub.get)
+        groups = rpc.queued(ArchiveClientStub.groups)
+        everything = rpc.queued(ArchiveClientStub.everything)
+        remove = rpc.queued(ArchiveClientStub.remove)
 
 
 class Handlers(typing.Protocol):
@@ -676,18 +680,20 @@ class ClientStub(rpc.ClientStub):
         return self._call(AreaProtocol, shape)
 
 
-class AsyncClientStub(rpc.AsyncClientStub):
+class AsyncClientStub(rpc.AsyncClientStub, like=ClientStub):
     """ClientStub for asyncio."""
 
-    divide = rpc.awaited(ClientStub.divide)
-    area = rpc.awaited(ClientStub.area)
+    if typing.TYPE_CHECKING:
+        divide = rpc.awaited(ClientStub.divide)
+        area = rpc.awaited(ClientStub.area)
 
 
-class TaskStub(rpc.TaskStub):
+class TaskStub(rpc.TaskStub, like=ClientStub):
     """ClientStub whose calls are queued."""
 
-    divide = rpc.queued(ClientStub.divide)
-    area = rpc.queued(ClientStub.area)
+    if typing.TYPE_CHECKING:
+        divide = rpc.queued(ClientStub.divide)
+        area = rpc.queued(ClientStub.area)
 
 
 INTERFACE = rpc.Interface(

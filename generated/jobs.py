@@ -82,16 +82,18 @@ class ClientStub(rpc.ClientStub):
         return self._call(RenderProtocol, film, frames)
 
 
-class AsyncClientStub(rpc.AsyncClientStub):
+class AsyncClientStub(rpc.AsyncClientStub, like=ClientStub):
     """ClientStub for asyncio."""
 
-    render = rpc.awaited(ClientStub.render)
+    if typing.TYPE_CHECKING:
+        render = rpc.awaited(ClientStub.render)
 
 
-class TaskStub(rpc.TaskStub):
+class TaskStub(rpc.TaskStub, like=ClientStub):
     """ClientStub whose calls are queued."""
 
-    render = rpc.queued(ClientStub.render)
+    if typing.TYPE_CHECKING:
+        render = rpc.queued(ClientStub.render)
 
 
 INTERFACE = rpc.Interface(

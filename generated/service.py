@@ -62,16 +62,18 @@ class ClientStub(rpc.ClientStub):
         return self._call(DivideProtocol, num1, num2)
 
 
-class AsyncClientStub(rpc.AsyncClientStub):
+class AsyncClientStub(rpc.AsyncClientStub, like=ClientStub):
     """ClientStub for asyncio."""
 
-    divide = rpc.awaited(ClientStub.divide)
+    if typing.TYPE_CHECKING:
+        divide = rpc.awaited(ClientStub.divide)
 
 
-class TaskStub(rpc.TaskStub):
+class TaskStub(rpc.TaskStub, like=ClientStub):
     """ClientStub whose calls are queued."""
 
-    divide = rpc.queued(ClientStub.divide)
+    if typing.TYPE_CHECKING:
+        divide = rpc.queued(ClientStub.divide)
 
 
 INTERFACE = rpc.Interface(

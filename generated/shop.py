@@ -352,22 +352,24 @@ class CatalogueClientStub(common.BaseClientStub):
         return self._call(CatalogueArticleProtocol, sku)
 
 
-class CatalogueAsyncClientStub(common.BaseAsyncClientStub):
+class CatalogueAsyncClientStub(common.BaseAsyncClientStub, like=CatalogueClientStub):
     """CatalogueClientStub for asyncio."""
 
-    ping = rpc.awaited(CatalogueClientStub.ping)
-    version = rpc.awaited(CatalogueClientStub.version)
-    search = rpc.awaited(CatalogueClientStub.search)
-    article = rpc.awaited(CatalogueClientStub.article)
+    if typing.TYPE_CHECKING:
+        ping = rpc.awaited(CatalogueClientStub.ping)
+        version = rpc.awaited(CatalogueClientStub.version)
+        search = rpc.awaited(CatalogueClientStub.search)
+        article = rpc.awaited(CatalogueClientStub.article)
 
 
-class CatalogueTaskStub(common.BaseTaskStub):
+class CatalogueTaskStub(common.BaseTaskStub, like=CatalogueClientStub):
     """CatalogueClientStub whose calls are queued."""
 
-    ping = rpc.queued(CatalogueClientStub.ping)
-    version = rpc.queued(CatalogueClientStub.version)
-    search = rpc.queued(CatalogueClientStub.search)
-    article = rpc.queued(CatalogueClientStub.article)
+    if typing.TYPE_CHECKING:
+        ping = rpc.queued(CatalogueClientStub.ping)
+        version = rpc.queued(CatalogueClientStub.version)
+        search = rpc.queued(CatalogueClientStub.search)
+        article = rpc.queued(CatalogueClientStub.article)
 
 
 class OrdersHandlers(common.BaseHandlers, typing.Protocol):
@@ -515,28 +517,30 @@ class OrdersClientStub(common.BaseClientStub):
         return self._call(OrdersViewedProtocol, sku, at)
 
 
-class OrdersAsyncClientStub(common.BaseAsyncClientStub):
+class OrdersAsyncClientStub(common.BaseAsyncClientStub, like=OrdersClientStub):
     """OrdersClientStub for asyncio."""
 
-    ping = rpc.awaited(OrdersClientStub.ping)
-    version = rpc.awaited(OrdersClientStub.version)
-    place = rpc.awaited(OrdersClientStub.place)
-    pay = rpc.awaited(OrdersClientStub.pay)
-    order = rpc.awaited(OrdersClientStub.order)
-    cancel = rpc.awaited(OrdersClientStub.cancel)
-    viewed = rpc.awaited(OrdersClientStub.viewed)
+    if typing.TYPE_CHECKING:
+        ping = rpc.awaited(OrdersClientStub.ping)
+        version = rpc.awaited(OrdersClientStub.version)
+        place = rpc.awaited(OrdersClientStub.place)
+        pay = rpc.awaited(OrdersClientStub.pay)
+        order = rpc.awaited(OrdersClientStub.order)
+        cancel = rpc.awaited(OrdersClientStub.cancel)
+        viewed = rpc.awaited(OrdersClientStub.viewed)
 
 
-class OrdersTaskStub(common.BaseTaskStub):
+class OrdersTaskStub(common.BaseTaskStub, like=OrdersClientStub):
     """OrdersClientStub whose calls are queued."""
 
-    ping = rpc.queued(OrdersClientStub.ping)
-    version = rpc.queued(OrdersClientStub.version)
-    place = rpc.queued(OrdersClientStub.place)
-    pay = rpc.queued(OrdersClientStub.pay)
-    order = rpc.queued(OrdersClientStub.order)
-    cancel = rpc.queued(OrdersClientStub.cancel)
-    viewed = rpc.queued(OrdersClientStub.viewed)
+    if typing.TYPE_CHECKING:
+        ping = rpc.queued(OrdersClientStub.ping)
+        version = rpc.queued(OrdersClientStub.version)
+        place = rpc.queued(OrdersClientStub.place)
+        pay = rpc.queued(OrdersClientStub.pay)
+        order = rpc.queued(OrdersClientStub.order)
+        cancel = rpc.queued(OrdersClientStub.cancel)
+        viewed = rpc.queued(OrdersClientStub.viewed)
 
 
 INTERFACE = rpc.Interface(

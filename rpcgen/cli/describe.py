@@ -77,7 +77,7 @@ def _of_service(target: Target, text: str, service: str) -> str:
     Raises:
         CommandError: There is none of that name.
     """
-    from rpcgen.runtime.stubs import canonical_text
+    from rpcgen.runtime.schema import canonical_text
 
     found = []
     known: set[str] = set()

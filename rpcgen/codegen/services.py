@@ -63,10 +63,14 @@ class Services:
             client_header=_class(names["ClientStub"], parent.get("ClientStub", "rpc.ClientStub")),
             client_docstring=docstrings.docstring(said, 4),
             async_client_header=_class(
-                names["AsyncClientStub"], parent.get("AsyncClientStub", "rpc.AsyncClientStub")
+                names["AsyncClientStub"],
+                parent.get("AsyncClientStub", "rpc.AsyncClientStub"),
+                f"like={names['ClientStub']}",
             ),
             async_client_docstring=docstrings.docstring([f"{names['ClientStub']} for asyncio."], 4),
-            task_header=_class(names["TaskStub"], parent.get("TaskStub", "rpc.TaskStub")),
+            task_header=_class(
+                names["TaskStub"], parent.get("TaskStub", "rpc.TaskStub"), f"like={names['ClientStub']}"
+            ),
             task_docstring=docstrings.docstring([f"{names['ClientStub']} whose calls are queued."], 4),
             stub_header=_class(names["ServerStub"], parent.get("ServerStub", "rpc.ServerStub")),
             protocols=statement(
@@ -180,7 +184,7 @@ class Services:
             # Of a method without a result, too: AsyncClientStub's is to be awaited, TaskStub's gives a task.
             statement("return ", Group("self._call(", [names.protocol, *names.params], ")"), indent=8),
             [
-                statement(f"{names.attr} = ", Group(f"rpc.{how}(", [method_of_client], ")"), indent=4)
+                statement(f"{names.attr} = ", Group(f"rpc.{how}(", [method_of_client], ")"), indent=8)
                 for how in ("awaited", "queued")
             ],
         )

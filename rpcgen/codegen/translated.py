@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rpcgen.codegen.view import ModuleView
 
-CHECKSUM = 1961599217
+CHECKSUM = 1850384912
 
 
 def render(module: ModuleView) -> str:
@@ -112,15 +112,17 @@ def render(module: ModuleView) -> str:
         add(f"    {service.async_client_docstring}\n")
         if service.methods:
             add("\n")
+            add("    if typing.TYPE_CHECKING:\n")
         for method in service.methods:
-            add(f"    {method.awaited}\n")
+            add(f"        {method.awaited}\n")
         add("\n\n")
         add(f"{service.task_header}\n")
         add(f"    {service.task_docstring}\n")
         if service.methods:
             add("\n")
+            add("    if typing.TYPE_CHECKING:\n")
         for method in service.methods:
-            add(f"    {method.queued}\n")
+            add(f"        {method.queued}\n")
     add("\n\n")
     add(f"{module.interface}\n")
     for service in module.services:

@@ -91,7 +91,7 @@ class MethodView(msgspec.Struct, frozen=True, gc=False):
         header: ``def divide(self, num1: int, num2: int = 1) -> float:``.
         docstring: None for an inherited method, whose parent has it.
         call: ``return self._call(DivideProtocol, num1, num2)``.
-        awaited: The whole assignment in AsyncClientStub: ``divide = rpc.awaited(ClientStub.divide)``.
+        awaited: The whole assignment in AsyncClientStub, for type checkers alone: ``divide = rpc.awaited(ClientStub.divide)``.
         queued: The same in TaskStub: ``divide = rpc.queued(ClientStub.divide)``.
     """
 
@@ -131,9 +131,9 @@ class ServiceView(msgspec.Struct, frozen=True, gc=False):
         has_handlers: Whether it declares methods of its own.
         client_header: ``class ClientStub(rpc.ClientStub):``.
         client_docstring: The IDL's words, if it has any.
-        async_client_header: ``class AsyncClientStub(rpc.AsyncClientStub):``.
+        async_client_header: ``class AsyncClientStub(rpc.AsyncClientStub, like=ClientStub):``.
         async_client_docstring: What it stands beside: the IDL's words are on ClientStub.
-        task_header: ``class TaskStub(rpc.TaskStub):``.
+        task_header: ``class TaskStub(rpc.TaskStub, like=ClientStub):``.
         task_docstring: The same.
         stub_header: ``class ServerStub(rpc.ServerStub):``.
         protocols: ``protocols = (…)``.

@@ -129,6 +129,7 @@ if typing.TYPE_CHECKING:
         VOID as VOID,
         Enum as Enum,
         Field as Field,
+        Interface as Interface,
         ListOf as ListOf,
         MapOf as MapOf,
         OptionalOf as OptionalOf,
@@ -141,7 +142,6 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.stubs import (
         AsyncClientStub as AsyncClientStub,
         ClientStub as ClientStub,
-        Interface as Interface,
         MessageProtocol as MessageProtocol,
         MethodProtocol as MethodProtocol,
         Protocols as Protocols,
@@ -238,6 +238,7 @@ _HOMES = {
         "FLOAT",
         "Field",
         "INT",
+        "Interface",
         "ListOf",
         "LONG",
         "MapOf",
@@ -270,7 +271,6 @@ _HOMES = {
     "stubs": (
         "AsyncClientStub",
         "ClientStub",
-        "Interface",
         "MessageProtocol",
         "MethodProtocol",
         "Protocols",

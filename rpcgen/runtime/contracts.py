@@ -11,9 +11,9 @@ import functools
 import sys
 import typing
 
-from rpcgen.runtime.schema import STRING, OptionalOf, Param
+from rpcgen.runtime.schema import STRING, Interface, OptionalOf, Param, fingerprint
 from rpcgen.runtime.signatures import described, judge
-from rpcgen.runtime.stubs import Interface, MessageProtocol, fingerprint
+from rpcgen.runtime.stubs import MessageProtocol
 
 if typing.TYPE_CHECKING:
     import collections.abc

@@ -26,9 +26,9 @@ from rpcgen.runtime.errors import (
 )
 from rpcgen.runtime.handlers import refuse_coroutines
 from rpcgen.runtime.interceptors import Call, Refused, through, through_async
-from rpcgen.runtime.schema import BOOL, STRING, OptionalOf, Param
+from rpcgen.runtime.schema import BOOL, STRING, OptionalOf, Param, canonical_text
 from rpcgen.runtime.signatures import described
-from rpcgen.runtime.stubs import MessageProtocol, ServerStub, canonical_text
+from rpcgen.runtime.stubs import MessageProtocol, ServerStub
 from rpcgen.runtime.wire.plain import encode_fault, prepare
 
 if typing.TYPE_CHECKING:

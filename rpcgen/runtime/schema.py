@@ -1,4 +1,4 @@
-"""What generated code is made of: descriptors of types, fields and parameters.
+"""What generated code is made of: descriptors of types, fields and parameters, and the interface's text.
 
 A type is one of
 
@@ -180,6 +180,8 @@ class Field:
 
 
 if typing.TYPE_CHECKING:
+    import collections.abc
+
     _Shared = type
 else:
     _make = type.__call__
@@ -263,3 +265,58 @@ class Enum(enum.IntEnum):
 
     def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
         return (type(self).from_wire, (self._value_,))
+
+
+class Interface:
+    """The canonical text of one interface file; ``rpc.describe`` answers with it.
+
+    Args:
+        file: The file's name, without its folder.
+        text: Its canonical IDL.
+        includes: Those of the files that it includes.
+    """
+
+    __slots__ = ("file", "includes", "text")
+
+    def __init__(self, file: str, text: str, includes: tuple[Interface, ...] = ()) -> None:
+        self.file = file
+        self.text = text
+        self.includes = includes
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells this interface from others, and from this one as it was before: see ``fingerprint``."""
+        return fingerprint((self,))
+
+    def __repr__(self) -> str:
+        return f"rpc.Interface({self.file!r})"
+
+
+def canonical_text(interfaces: collections.abc.Iterable[Interface]) -> str:
+    """Gives the text of interfaces, each file once and those that it includes before it.
+
+    Several files are told apart by a line ``// file: NAME`` before each.
+    """
+    files: list[Interface] = []
+
+    def collect(interface: Interface) -> None:
+        for include in interface.includes:
+            collect(include)
+        if interface not in files:
+            files.append(interface)
+
+    for interface in interfaces:
+        collect(interface)
+    if len(files) == 1:
+        return files[0].text
+    return "\n".join(f"// file: {file.file}\n{file.text}" for file in files)
+
+
+def fingerprint(interfaces: collections.abc.Iterable[Interface]) -> str:
+    """Gives the first 32 hexadecimal digits of the SHA-256 of their canonical text, in UTF-8.
+
+    So anybody can make it of what ``rpc.describe`` answers for these interfaces alone.
+    """
+    from rpcgen.runtime.sha256 import sha256
+
+    return sha256(canonical_text(interfaces).encode())[:32]

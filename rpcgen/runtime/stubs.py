@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import typing
 
+from rpcgen.runtime.beside import StubBeside, awaited
 from rpcgen.runtime.errors import ConnectionLost, ProtocolError, RemoteException
-from rpcgen.runtime.schema import DEFAULT, REQUIRED, VOID, Param, Reserved, Type
+from rpcgen.runtime.schema import DEFAULT, REQUIRED, VOID, Interface, Param, Reserved, Type
 from rpcgen.runtime.wire.limits import Limits
 from rpcgen.runtime.wire.plain import MethodCodec
 
@@ -299,7 +300,7 @@ class AsyncCaller(typing.Protocol):
         """Calls the method and gives its result; raises what it raised."""
 
 
-class AsyncClientStub:
+class AsyncClientStub(StubBeside):
     """The base of generated stubs for asyncio; its public names are the IDL's methods alone.
 
     Tasks may share one, as they may share a channel.
@@ -307,6 +308,9 @@ class AsyncClientStub:
     Args:
         channel: Where calls go.
     """
+
+    if not typing.TYPE_CHECKING:
+        _beside = awaited
 
     def __init__(self, channel: AsyncCaller) -> None:
         self._channel = channel
@@ -329,61 +333,6 @@ def warn_deprecated(protocol: type[MessageProtocol[typing.Any]]) -> None:
     import warnings  # the caller's line is above this function, _call and the generated method
 
     warnings.warn(f"{protocol.name} is deprecated: {protocol.deprecated}", DeprecationWarning, stacklevel=4)
-
-
-class Interface:
-    """The canonical text of one interface file; ``rpc.describe`` answers with it.
-
-    Args:
-        file: The file's name, without its folder.
-        text: Its canonical IDL.
-        includes: Those of the files that it includes.
-    """
-
-    __slots__ = ("file", "includes", "text")
-
-    def __init__(self, file: str, text: str, includes: tuple[Interface, ...] = ()) -> None:
-        self.file = file
-        self.text = text
-        self.includes = includes
-
-    @property
-    def fingerprint(self) -> str:
-        """Tells this interface from others, and from this one as it was before: see ``fingerprint``."""
-        return fingerprint((self,))
-
-    def __repr__(self) -> str:
-        return f"rpc.Interface({self.file!r})"
-
-
-def canonical_text(interfaces: collections.abc.Iterable[Interface]) -> str:
-    """Gives the text of interfaces, each file once and those that it includes before it.
-
-    Several files are told apart by a line ``// file: NAME`` before each.
-    """
-    files: list[Interface] = []
-
-    def collect(interface: Interface) -> None:
-        for include in interface.includes:
-            collect(include)
-        if interface not in files:
-            files.append(interface)
-
-    for interface in interfaces:
-        collect(interface)
-    if len(files) == 1:
-        return files[0].text
-    return "\n".join(f"// file: {file.file}\n{file.text}" for file in files)
-
-
-def fingerprint(interfaces: collections.abc.Iterable[Interface]) -> str:
-    """Gives the first 32 hexadecimal digits of the SHA-256 of their canonical text, in UTF-8.
-
-    So anybody can make it of what ``rpc.describe`` answers for these interfaces alone.
-    """
-    from rpcgen.runtime.sha256 import sha256
-
-    return sha256(canonical_text(interfaces).encode())[:32]
 
 
 class ServerStub:

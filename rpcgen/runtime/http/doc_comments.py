@@ -13,7 +13,7 @@ import typing
 if typing.TYPE_CHECKING:
     import collections.abc
 
-    from rpcgen.runtime.stubs import Interface
+    from rpcgen.runtime.schema import Interface
 
 _DECLARED = re.compile(
     r"(?:@[\w.]+(?:\([^)]*\))? )*"

@@ -13,8 +13,7 @@ from rpcgen.runtime.http.doc_comments import DocComments
 from rpcgen.runtime.http.examples import example, is_plain
 from rpcgen.runtime.http.json_schema import Schemas, raised
 from rpcgen.runtime.http.statuses import STATUSES, problem_type, title_of
-from rpcgen.runtime.schema import REQUIRED, ListOf, OptionalOf, SetOf
-from rpcgen.runtime.stubs import Interface, fingerprint
+from rpcgen.runtime.schema import REQUIRED, Interface, ListOf, OptionalOf, SetOf, fingerprint
 from rpcgen.runtime.wire.forms import idl_name, text
 from rpcgen.runtime.wire.types import resolved
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 
-from rpcgen.runtime.beside import Beside, with_code
+from rpcgen.runtime.beside import Beside, StubBeside, with_code
 from rpcgen.runtime.stubs import warn_deprecated
 
 if typing.TYPE_CHECKING:
@@ -28,28 +28,6 @@ class TaskOptions(typing.TypedDict, total=False):
     keep: float | None
 
 
-class TaskStub:
-    """The base of generated stubs whose calls are queued; its public names are the IDL's methods alone.
-
-    Many threads may share one, as they may share a queue.
-
-    Args:
-        queue: Where calls go.
-    """
-
-    def __init__(self, queue: TaskQueue) -> None:
-        self._queue = queue
-        self._options: TaskOptions = {}
-
-    def _call(self, protocol: type[MessageProtocol[Result]], *args: object) -> Task[Result]:
-        if protocol.deprecated is not None:
-            warn_deprecated(protocol)
-        return self._queue.call(protocol, args, **self._options)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._queue!r})"
-
-
 if typing.TYPE_CHECKING:
 
     def queued(
@@ -68,6 +46,31 @@ else:
             function = with_code(self.method, self.method.__code__)
             function.__annotations__["return"] = f"rpc.Task[{function.__annotations__['return']}]"
             return function
+
+
+class TaskStub(StubBeside):
+    """The base of generated stubs whose calls are queued; its public names are the IDL's methods alone.
+
+    Many threads may share one, as they may share a queue.
+
+    Args:
+        queue: Where calls go.
+    """
+
+    if not typing.TYPE_CHECKING:
+        _beside = queued
+
+    def __init__(self, queue: TaskQueue) -> None:
+        self._queue = queue
+        self._options: TaskOptions = {}
+
+    def _call(self, protocol: type[MessageProtocol[Result]], *args: object) -> Task[Result]:
+        if protocol.deprecated is not None:
+            warn_deprecated(protocol)
+        return self._queue.call(protocol, args, **self._options)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._queue!r})"
 
 
 def with_task_options(stub: Stub, **options: typing.Unpack[TaskOptions]) -> Stub:
