@@ -34,7 +34,7 @@ TESTS = (
         f"tests/runtime/wire/test_{name}.py"
         for name in ("native", "compiled", "messages", "values", "scan", "flow", "session", "session_model")
     ),
-    *(f"tests/runtime/sync/test_{name}.py" for name in ("turns", "server")),
+    *(f"tests/runtime/sync/test_{name}.py" for name in ("turns", "usual", "server")),
     "tests/runtime/test_dispatch.py",
 )
 

@@ -17,8 +17,14 @@ if typing.TYPE_CHECKING:
     import collections.abc
 
     from rpcgen.runtime.contexts import Context
+    from rpcgen.runtime.contracts import Contract
     from rpcgen.runtime.dispatch import Answer, Dispatcher
+    from rpcgen.runtime.sync._turns import Calls as Calls
     from rpcgen.runtime.wire.tailed import Message
+
+    Function: typing.TypeAlias = collections.abc.Callable[..., typing.Any]
+    Route: typing.TypeAlias = tuple[Function, Function, float | None, str]
+    """Of a method's calls: what encodes them and decodes their replies, their timeout, and what is noted on exceptions."""
 
     Exchange: typing.TypeAlias = collections.abc.Callable[[int, Message], bytes | tuple[int, int]]
     Call: typing.TypeAlias = collections.abc.Callable[
@@ -108,6 +114,33 @@ def _call(
 LONGEST_CALL: int = 4096
 """Bytes of a frame that ``call`` sends. So many find room in an idle socket's buffer, whose least size is 4.6 KiB."""
 
+
+class Line:
+    """What a turn needs of a connection."""
+
+    __slots__ = ("_fd", "_last", "_longest", "_receive_wait", "_usual", "contract", "fresh", "kind", "used")
+
+    def __init__(self) -> None:
+        self._fd = -1
+        """Its descriptor; below 0: this end has closed it."""
+        self.kind = 0
+        """Of the last reply."""
+        self.fresh = False
+        """No call has been answered on it."""
+        self.used = 0.0
+        """When its last call began."""
+        self._receive_wait = 0.0
+        """Seconds that a receive waits; 0: for ever."""
+        self._last = 0
+        """The last call's id."""
+        self._usual = -1
+        """Bytes up to which a message is sent at once."""
+        self._longest = 0
+        """Bytes of the longest reply."""
+        self.contract: Contract | None = None
+        """The server's version, where it is not the client's own: calls are to be compared with it."""
+
+
 exchange: Exchange = _exchange
 call: Call = _call
 serve: Serve | None = None
@@ -123,6 +156,10 @@ gives the last call's id, then what was received if that is no usual call, and R
 came in time; a reply (without its frame) that is not usual, or whose call was taken out of ``claim``, and UNANSWERED
 (None: its time was up); or a frame and the number of its bytes that were sent, if those are not all, or others wait."""
 
+calls: type[Calls] | None = None
+"""Of a channel: a call of one makes the call of a method, its usual course in C; what is not usual is left to the
+channel's ``_call``, with what has been done until then. ``Channel`` says what its arguments are."""
+
 RECEIVED: typing.Final = -1
 UNANSWERED: typing.Final = -2
 
@@ -134,3 +171,6 @@ if choice().native:
     else:
         exchange, call, LONGEST_CALL = _turns.exchange, _turns.call, LAST_ID
         serve, serve_frames = _turns.serve, _turns.serve_frames
+        calls = _turns.Calls
+        if not typing.TYPE_CHECKING:
+            Line = _turns.Line

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from rpcgen import runtime as rpc
-from rpcgen.runtime.sync.client import channel as channel_module
+from rpcgen.runtime.sync.client import channel as channel_module, pool as pool_module
 from tests.support import peers, services
 from tests.support.proxy import Proxy
 from tests.support.services import InvalidOperation
@@ -217,7 +217,7 @@ def test_a_restarted_server_fails_no_call(speech: Speech, handlers: services.Han
         first.shutdown()
         with services.ThreadServer("127.0.0.1", first.port, handlers):
             # A connection that was used a moment ago is trusted; nothing to wait for but time itself.
-            time.sleep(channel_module.TRUSTED)
+            time.sleep(pool_module.TRUSTED)
             assert stub.divide(3) == 3.0
 
 
@@ -267,15 +267,16 @@ def test_a_connection_with_unread_bytes_is_thrown_away(
 
 
 def test_idle_connections_are_let_go(
-    server: services.ThreadServer, channel: rpc.Channel, monkeypatch: pytest.MonkeyPatch
+    server: services.ThreadServer, speech: Speech, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stub = services.ClientStub(channel)
-    stub.divide(1)
-    (first,) = channel._open
-    monkeypatch.setattr(channel_module, "IDLE_TIME", -1.0)
+    monkeypatch.setattr(pool_module, "IDLE_TIME", -1.0)
     monkeypatch.setattr(channel_module, "TRUSTED", -1.0)
-    stub.divide(1)
-    assert first not in channel._open
+    with rpc.Channel("127.0.0.1", server.port, **speech.options) as channel:
+        stub = services.ClientStub(channel)
+        stub.divide(1)
+        (first,) = channel._open
+        stub.divide(1)
+        assert first not in channel._open
 
 
 def test_threads_share_a_stub(speech: Speech, stub: services.ClientStub, channel: rpc.Channel) -> None:

@@ -12,7 +12,7 @@ import typing
 import pytest
 
 from rpcgen import runtime as rpc
-from rpcgen.runtime.sync.client import channel as channel_module, framed
+from rpcgen.runtime.sync.client import channel as channel_module, framed, pool as pool_module
 from rpcgen.runtime.wire import frames
 from tests.support import peers, services
 from tests.support.certificates import authority
@@ -143,7 +143,7 @@ def test_calls_over_tls(handlers: services.Handlers, speech: Speech) -> None:
         for number in range(20):
             assert stub.divide(number) == number
         assert stub.echo(bytes(2_000_000)) == bytes(2_000_000)
-        time.sleep(channel_module.TRUSTED)
+        time.sleep(pool_module.TRUSTED)
         assert stub.divide(1) == 1.0
         assert len(stub._channel._open) == 1  # type: ignore[attr-defined]
 

@@ -41,8 +41,6 @@ static void put(unsigned char *p, uint32_t n)
    of at most SHORT bytes is sent at once, which fills no buffer; a longer one within the seconds. */
 PyObject *turns_call(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
-    const State *state = PyModule_GetState(module);
-    PyObject *head, *tail;
     if (count != 5) {
         PyErr_SetString(
             PyExc_TypeError, "call() takes a descriptor, a CALL, its id, the seconds left and the longest reply");
@@ -52,7 +50,16 @@ PyObject *turns_call(PyObject *module, PyObject *const *args, Py_ssize_t count)
     long long id = PyLong_AsLongLong(args[2]);
     double seconds = PyFloat_AsDouble(args[3]);
     Py_ssize_t longest = PyLong_AsSsize_t(args[4]);
-    if (PyErr_Occurred() || two_pieces(state, args[1], &head, &tail) < 0)
+    if (PyErr_Occurred())
+        return NULL;
+    return call_once(PyModule_GetState(module), (int)fd, args[1], id, seconds, longest);
+}
+
+PyObject *call_once(
+    const State *state, int fd, PyObject *message, long long id, double seconds, Py_ssize_t longest)
+{
+    PyObject *head, *tail;
+    if (two_pieces(state, message, &head, &tail) < 0)
         return NULL;
     const unsigned char *frame = (const unsigned char *)PyBytes_AS_STRING(head);
     Py_ssize_t size = PyBytes_GET_SIZE(head), lead, received = -1, sent = 0;
@@ -74,7 +81,7 @@ PyObject *turns_call(PyObject *module, PyObject *const *args, Py_ssize_t count)
     put(out + lead - 4, milliseconds(seconds));
     if (!is_short) {
         Sending sending = {
-            (int)fd,
+            fd,
             {{out, lead}, {(void *)(frame + lead), size - lead}, {tail ? PyBytes_AS_STRING(tail) : NULL, 0}},
             3, 0};
         sending.pieces[2].iov_len = tail ? PyBytes_GET_SIZE(tail) : 0;
@@ -89,15 +96,15 @@ PyObject *turns_call(PyObject *module, PyObject *const *args, Py_ssize_t count)
     do {
         error = 0;
         Py_BEGIN_ALLOW_THREADS
-        ssize_t done = sent ? size : send((int)fd, out, size, MSG_NOSIGNAL);
+        ssize_t done = sent ? size : send(fd, out, size, MSG_NOSIGNAL);
         if (done < 0) {
             error = errno;
         } else {
             sent = sent ? sent : done;
             /* What the socket waits by itself is the whole time of the call, of which sending took some. */
             if (until > 0 && !is_short)
-                error = wait_for((int)fd, POLLIN, -1, until);
-            if (error == 0 && sent >= size && (received = recv((int)fd, in, ROOM, 0)) < 0)
+                error = wait_for(fd, POLLIN, -1, until);
+            if (error == 0 && sent >= size && (received = recv(fd, in, ROOM, 0)) < 0)
                 error = errno;
         }
         Py_END_ALLOW_THREADS
@@ -112,7 +119,7 @@ PyObject *turns_call(PyObject *module, PyObject *const *args, Py_ssize_t count)
         if (get(in) > received - 4 && (int64_t)get(in) - HEAD + 4 <= longest) {
             double latest = now() + MOST;
             Begun begun = {
-                (int)fd, (const char *)in, received, QUIET, until > 0 && until < latest ? until : latest};
+                fd, (const char *)in, received, QUIET, until > 0 && until < latest ? until : latest};
             found = rest_of(state, &begun, HEAD, &come);
             if (come != NULL)
                 found = Py_BuildValue("niN", sent, 0, come);

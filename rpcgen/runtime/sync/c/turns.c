@@ -196,17 +196,24 @@ int two_pieces(const State *state, PyObject *message, PyObject **head, PyObject 
    connection; else (bytes sent, errno), the errno 0 if only a part was sent. */
 static PyObject *exchange(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
-    if (count != 2 || !PyBytes_CheckExact(args[1]) || PyBytes_GET_SIZE(args[1]) == 0) {
+    if (count != 2) {
         PyErr_SetString(PyExc_TypeError, "exchange() takes a descriptor and a message");
         return NULL;
     }
     long fd = PyLong_AsLong(args[0]);
-    if (fd == -1 && PyErr_Occurred())
+    return fd == -1 && PyErr_Occurred() ? NULL : exchange_once((int)fd, args[1]);
+}
+
+PyObject *exchange_once(int fd, PyObject *message)
+{
+    if (!PyBytes_CheckExact(message) || PyBytes_GET_SIZE(message) == 0) {
+        PyErr_SetString(PyExc_TypeError, "a plain message is bytes, and not none");
         return NULL;
+    }
     Turn turn;
-    turn.fd = (int)fd;
-    turn.message = PyBytes_AS_STRING(args[1]);
-    turn.size = PyBytes_GET_SIZE(args[1]);
+    turn.fd = fd;
+    turn.message = PyBytes_AS_STRING(message);
+    turn.size = PyBytes_GET_SIZE(message);
     turn.receives = true;
     if (take(&turn) < 0)
         return NULL;
@@ -215,19 +222,36 @@ static PyObject *exchange(PyObject *module, PyObject *const *args, Py_ssize_t co
     return Py_BuildValue("ni", turn.sent, turn.error);
 }
 
+static PyObject *imported(const char *module, const char *name)
+{
+    PyObject *found = PyImport_ImportModule(module);
+    PyObject *value = found ? PyObject_GetAttrString(found, name) : NULL;
+    Py_XDECREF(found);
+    return value;
+}
+
 static int module_exec(PyObject *module)
 {
     State *state = PyModule_GetState(module);
-    state->serving = PyUnicode_InternFromString("serving");
-    state->reply = PyUnicode_InternFromString("reply");
-    state->head = PyUnicode_InternFromString("head");
-    state->tail = PyUnicode_InternFromString("tail");
-    if (state->serving == NULL || state->reply == NULL || state->head == NULL || state->tail == NULL)
+    const struct {
+        PyObject **name;
+        const char *text;
+    } names[] = {
+        {&state->serving, "serving"}, {&state->reply, "reply"}, {&state->head, "head"}, {&state->tail, "tail"},
+        {&state->call, "_call"}, {&state->drop, "_drop"}, {&state->tidy, "_tidy"}, {&state->notes, "__notes__"}};
+    for (size_t index = 0; index < sizeof names / sizeof *names; index++)
+        if ((*names[index].name = PyUnicode_InternFromString(names[index].text)) == NULL)
+            return -1;
+    PyObject *calls = PyType_FromModuleAndSpec(module, &calls_spec, NULL);
+    state->line = (PyTypeObject *)PyType_FromModuleAndSpec(module, &line_spec, NULL);
+    int failed = calls == NULL || state->line == NULL || PyModule_AddType(module, state->line) < 0
+        || PyModule_AddType(module, (PyTypeObject *)calls) < 0;
+    Py_XDECREF(calls);
+    if (failed)
         return -1;
-    PyObject *codec = PyImport_ImportModule("rpcgen.runtime.wire._codec");
-    state->tailed = codec ? PyObject_GetAttrString(codec, "Tailed") : NULL;
-    Py_XDECREF(codec);
-    return state->tailed == NULL ? -1 : 0;
+    state->tailed = imported("rpcgen.runtime.wire._codec", "Tailed");
+    state->declared = (PyTypeObject *)imported("rpcgen.runtime.errors", "RemoteException");
+    return state->tailed == NULL || state->declared == NULL ? -1 : 0;
 }
 
 static int module_clear(PyObject *module)
@@ -237,7 +261,13 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->reply);
     Py_CLEAR(state->head);
     Py_CLEAR(state->tail);
+    Py_CLEAR(state->call);
+    Py_CLEAR(state->drop);
+    Py_CLEAR(state->tidy);
+    Py_CLEAR(state->notes);
     Py_CLEAR(state->tailed);
+    Py_CLEAR(state->line);
+    Py_CLEAR(state->declared);
     return 0;
 }
 

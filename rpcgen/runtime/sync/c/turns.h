@@ -40,9 +40,10 @@ double now(void);
 int wait_for(int fd, short what, int quiet, double until);
 int send_pieces(Sending *sending, double until, bool waits);
 
-/* The module's: names of attributes, and the type of messages in two pieces. */
+/* The module's: names of attributes, the types of messages in two pieces and of connections, and RemoteException. */
 typedef struct {
-    PyObject *serving, *reply, *head, *tail, *tailed;
+    PyObject *serving, *reply, *head, *tail, *call, *drop, *tidy, *notes, *tailed;
+    PyTypeObject *line, *declared;
 } State;
 
 /* A long CALL or REPLY whose beginning has come, and when to leave the rest to the caller: if nothing comes for so
@@ -64,6 +65,12 @@ static inline uint32_t number_at(const char *at)
     const unsigned char *p = (const unsigned char *)at;
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
+
+PyObject *call_once(
+    const State *state, int fd, PyObject *frame, long long id, double seconds, Py_ssize_t longest);
+PyObject *exchange_once(int fd, PyObject *message);
+
+extern PyType_Spec line_spec, calls_spec;
 
 PyObject *turns_call(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *turns_serve(PyObject *module, PyObject *const *args, Py_ssize_t count);

@@ -1,20 +1,15 @@
 """A channel: calls to one address over pooled connections.
 
-Idle connections are a deque, whose ends are taken and put atomically, so that a call takes
-no lock: one connection a running call, the last used first. A connection is used again
-only after a whole reply; after anything else it is closed. A call is sent a second time
-only if it certainly did not run.
+Where the turns are in C, a call's usual course is, too. A call is sent a second time only if it certainly
+did not run.
 """
 
 from __future__ import annotations
 
-import collections
-import os
 import typing
 from time import monotonic
 
 from rpcgen.runtime.address import Address
-from rpcgen.runtime.closing import Closing
 from rpcgen.runtime.errors import (
     CallError,
     Cancelled,
@@ -30,9 +25,12 @@ from rpcgen.runtime.errors import (
 from rpcgen.runtime.options import checked_timeout, current_deadline
 from rpcgen.runtime.sync.client.connector import Connector
 from rpcgen.runtime.sync.client.line import FAULT, RETURNED
+from rpcgen.runtime.sync.client.pool import FORKS, IDLE_TIME, TRUSTED, Pool
 from rpcgen.runtime.sync.client.versions import Versions
+from rpcgen.runtime.sync.turns import calls
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
 from rpcgen.runtime.wire.outcomes import told
+from rpcgen.runtime.wire.plain import UNDECIDED
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -44,31 +42,19 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.stubs import MessageProtocol
     from rpcgen.runtime.sync.client.line import Line, Metadata
     from rpcgen.runtime.sync.client.sharing import Shared
+    from rpcgen.runtime.sync.turns import Route
     from rpcgen.runtime.tls import TLS
     from rpcgen.runtime.wire.plain import MethodCodec
     from rpcgen.runtime.wire.tailed import Message
 
-TRUSTED = 0.001
-"""Seconds after its last call began in which an idle connection is used without a look at it."""
-
-IDLE_TIME = 300.0
-"""Seconds after which an idle connection is let go; servers keep it for twice as long."""
+    Begun: typing.TypeAlias = tuple[Line, Message, typing.Any, float, float | None, float]
+    """A call that was sent: its connection, message, what came, when it began, its deadline, and the seconds until then."""
 
 _INSIDE = -1
 """As a number of tries: the call is made inside its interceptors."""
 
-_forks = 0
 
-
-def _count_fork() -> None:
-    global _forks
-    _forks += 1
-
-
-os.register_at_fork(after_in_child=_count_fork)
-
-
-class Channel(Closing):
+class Channel(Pool):
     """Calls one server. Give it to a stub: ``ClientStub(Channel(host, port))``.
 
     Nothing is connected before the first call. Many threads may share a channel; each
@@ -119,7 +105,7 @@ class Channel(Closing):
             raise ValueError(f"max_connections is at least 1, or None; not {max_connections!r}")
         if max_connections is not None and multiplex:
             raise ValueError("max_connections with multiplex: there is one connection then")
-        self._connector = Connector(
+        connector = Connector(
             self.address,
             limits=limits,
             protocol=protocol,
@@ -128,32 +114,34 @@ class Channel(Closing):
             compress=compress,
             multiplex=multiplex,
         )
-        self._is_framed = self._connector.is_framed
-        self._is_shared = multiplex
+        self._is_framed = connector.is_framed
         self._interceptors = tuple(interceptors)
         self._timeout = checked_timeout(timeout)
         self._max_connections = max_connections
         self._limits = limits
-        self.versions = Versions(contract, self._connector, self._peer, limits)
-        self._closed = False
-        self._breaks_off = False
         self._codecs: dict[type[MessageProtocol[typing.Any]], MethodCodec] = {}
-        self._start()
+        super().__init__(connector, Versions(contract, connector, self._peer, limits))
 
     def _start(self) -> None:
-        self._forks = _forks
-        self._idle: collections.deque[Line] = collections.deque()
-        self._open: set[Line] = set()
-        self._shared: Shared | None = None
+        super()._start()
         self._turns: threading.Semaphore | None = None
-        if self._is_shared:
-            from rpcgen.runtime.sync.client.sharing import Shared
-
-            self._shared = Shared()
         if self._max_connections is not None:
             import threading
 
             self._turns = threading.Semaphore(self._max_connections)
+        self._routes: dict[type[MessageProtocol[typing.Any]], Route] = {}
+        if calls is not None and not (self._shared or self._turns or self._interceptors):
+            self._usual = calls(
+                self._routes,
+                self._idle,
+                self._limits,
+                UNDECIDED,
+                current_deadline,
+                FORKS,
+                TRUSTED,
+                IDLE_TIME,
+                self._is_framed,
+            )
 
     def call(
         self,
@@ -184,35 +172,55 @@ class Channel(Closing):
             ConnectionLost, DeadlineExceeded, Cancelled: The call may have run, or be running.
             ProtocolError: The reply is not one.
         """
-        # Every function, branch and attribute on the way of a usual call was measured: hence no
-        # smaller functions here, and codecs at hand.
+        if metadata is None and tries is None and self._usual is not None:
+            return self._usual(self, protocol, args, timeout)
+        return self._call(protocol, args, timeout, tries, metadata)
+
+    def _call(
+        self,
+        protocol: type[MessageProtocol[typing.Any]],
+        args: tuple[object, ...],
+        timeout: float | None,
+        tries: int | None,
+        metadata: Metadata | None,
+        begun: Begun | None = None,
+    ) -> typing.Any:
+        """Makes any call; or goes on with one that was sent, and has not ended as usual."""
+        # Without the turns in C all calls come here: every function, branch and attribute on the way
+        # of a usual one was measured. Hence no smaller functions, and codecs at hand.
         if self._interceptors and tries != _INSIDE:
             return self._call_through(protocol, args, timeout, metadata)
+        found = None
         try:
             codec = self._codecs.get(protocol)
             if codec is None:
                 codec = self._codecs[protocol] = self.versions.learn(protocol, self._open)
-            if self._is_framed:
-                message = codec.encode_frame(args, self._limits)
-            elif metadata:
-                raise EncodeError("plain messages carry no metadata; the call was not sent")
+            if begun is not None:
+                connection, message, found, now, end, wait = begun
             else:
-                message = codec.encode_call(args, self._limits)
-            now = monotonic()
-            end = current_deadline.get()
-            if timeout is None:
-                timeout = protocol.timeout
+                if self._is_framed:
+                    message = codec.encode_frame(args, self._limits)
+                elif metadata:
+                    raise EncodeError("plain messages carry no metadata; the call was not sent")
+                else:
+                    message = codec.encode_call(args, self._limits)
+                now = monotonic()
+                end = current_deadline.get()
                 if timeout is None:
-                    timeout = self._timeout
-            if timeout is not None and (end is None or now + timeout < end):
-                end = now + timeout
-            wait = 0.0
-            if end is not None:
-                wait = end - now
-                if wait <= 0:
-                    raise DeadlineExceeded("the time was up before the call was sent")
-            if self._forks != _forks:
-                self._leave_to_parent()
+                    timeout = protocol.timeout
+                    if timeout is None:
+                        timeout = self._timeout
+                if timeout is not None and (end is None or now + timeout < end):
+                    end = now + timeout
+                wait = 0.0
+                if end is not None:
+                    wait = end - now
+                    if wait <= 0:
+                        raise DeadlineExceeded("the time was up before the call was sent")
+                if self._forks != FORKS[0]:
+                    self._leave_to_parent()
+                if self._usual is not None and protocol not in self._routes:
+                    self._learn(protocol, codec)
             turns = self._turns
             if turns is not None:
                 now, wait = self._take_turn(turns, end, wait)
@@ -223,19 +231,21 @@ class Channel(Closing):
                         if kind == RETURNED:
                             return result
                         break
+                    come, found = found, None
+                    if come is None:
+                        try:
+                            connection = self._idle.pop()
+                        except IndexError:
+                            connection, wait = self._connect(end)
+                        else:
+                            if now - connection.used > TRUSTED and not self._usable(connection, now):
+                                self._drop(connection)
+                                continue
+                        connection.used = now
                     try:
-                        connection = self._idle.pop()
-                    except IndexError:
-                        connection, wait = self._connect(end)
-                    else:
-                        if now - connection.used > TRUSTED and not self._usable(connection, now):
-                            self._drop(connection)
-                            continue
-                    connection.used = now
-                    try:
-                        if connection.contract is not None:
+                        if connection.contract is not None and come is None:
                             wait = self.versions.compare(connection, protocol, end)
-                        result = connection.exchange(message, codec, self._limits, end, wait, metadata)
+                        result = connection.exchange(message, codec, self._limits, end, wait, metadata, come)
                     except Unavailable:
                         self._drop(connection)
                         if connection.fresh or self._closed:
@@ -292,6 +302,18 @@ class Channel(Closing):
             raised[0].method, raised[0].peer = protocol.name, self._peer
         raise raised.pop()
 
+    def _learn(self, protocol: type[MessageProtocol[typing.Any]], codec: MethodCodec) -> None:
+        """Has the method's further calls made in their usual course."""
+        if codec.oneway:
+            return
+        encode, decode = (
+            (codec.encode_frame, codec.decode_reply)
+            if self._is_framed
+            else (codec.encode_call, codec.quick_reply)
+        )
+        seconds = self._timeout if protocol.timeout is None else protocol.timeout
+        self._routes[protocol] = (encode, decode, seconds, f"raised by {protocol.name} at {self._peer}")
+
     def _call_through(
         self,
         protocol: type[MessageProtocol[typing.Any]],
@@ -333,30 +355,6 @@ class Channel(Closing):
                 if connection.leaves or len(self._open) > 1:
                     self._forget_closed()
 
-    def _connect(self, end: float | None) -> tuple[Line, float]:
-        """Gives a new connection, and the seconds that are left then (0: no deadline)."""
-        if self._closed:
-            raise Unavailable("the channel is closed; the call was not sent")
-        connection = self._connector.connect(end)
-        self._open.add(connection)
-        try:
-            self.versions.greet(connection, end)
-        except BaseException:
-            self._drop(connection)
-            raise
-        if self._closed:
-            self._drop(connection)
-            raise Unavailable("the channel is closed; the call was not sent")
-        if end is None:
-            return connection, 0.0
-        wait = end - monotonic()
-        if wait <= 0:
-            if not self._is_shared:
-                self._idle.append(connection)
-                raise DeadlineExceeded("the time was up once connected; the call was not sent")
-            wait = 0.000_001  # who made the connection of all says so once the others have it
-        return connection, wait
-
     def _take_turn(self, turns: threading.Semaphore, end: float | None, wait: float) -> tuple[float, float]:
         """Waits while too many other calls run; gives the time then, and the seconds left (0: no deadline)."""
         if turns.acquire(timeout=wait or None):
@@ -367,51 +365,6 @@ class Channel(Closing):
         raise DeadlineExceeded(
             f"{self._max_connections} other calls took all the time; the call was not sent"
         )
-
-    def _usable(self, connection: Line, now: float) -> bool:
-        return now - connection.used < IDLE_TIME and connection.quiet()
-
-    def _tidy(self, now: float) -> None:
-        """Lets go of connections that nobody has needed for long: the first ones, as the last is used first."""
-        try:
-            while self._closed or now - self._idle[0].used > IDLE_TIME:
-                self._drop(self._idle.popleft())
-        except IndexError:
-            pass
-
-    def _forget_closed(self) -> None:
-        """Those of all threads close by themselves, with the last call that leaves them."""
-        self._open -= {connection for connection in list(self._open) if connection.is_closed}
-
-    def _drop(self, connection: Line) -> None:
-        self._open.discard(connection)
-        connection.close()
-
-    def _leave_to_parent(self) -> None:
-        """In a forked child: closes this process's copies of what the parent goes on using."""
-        inherited = self._open
-        self.versions.contracts.forget()
-        self._start()
-        for connection in inherited:
-            connection.abandon()
-
-    def retire(self) -> None:
-        """Closes idle connections now, others when their calls end; no call starts any more."""
-        self._closed = True
-        if self._forks != _forks:
-            self._leave_to_parent()
-        self._tidy(0.0)
-        if self._shared is not None:
-            self._shared.let_go()
-            self._forget_closed()
-
-    def close(self) -> None:
-        """Closes every connection; calls that run in other threads fail now. Again is harmless."""
-        self._breaks_off = True
-        self.retire()
-        # Closing the descriptor under a thread that waits on it would wake nobody.
-        for connection in list(self._open):
-            connection.break_off()
 
     def __reduce__(self) -> typing.NoReturn:
         raise TypeError("a channel cannot be pickled: give the other process its address")

@@ -36,11 +36,11 @@ _TLS_ALERT = 0x15
 class PlainConnection(Line):
     """See ``Line``."""
 
-    __slots__ = ("_short",)
+    __slots__ = ()
 
     def __init__(self, sock: Socket) -> None:
         super().__init__(sock)
-        self._short = -1 if self.is_tls else _SURE_TO_FIT
+        self._usual = -1 if self.is_tls else _SURE_TO_FIT
 
     def quiet(self) -> bool:
         if not self.is_tls:
@@ -62,13 +62,15 @@ class PlainConnection(Line):
         end: float | None,
         wait: float,
         metadata: Metadata | None,
+        found: typing.Any = None,
     ) -> typing.Any:
-        if wait != self._receive_wait:
-            self._receive_within(wait)
-        if len(message) <= self._short:
-            found = exchange(self._fd, message)
-        else:
-            found = self._exchange_long(message, end)
+        if found is None:
+            if wait != self._receive_wait:
+                self._receive_within(wait)
+            if len(message) <= self._usual:
+                found = exchange(self._fd, message)
+            else:
+                found = self._exchange_long(message, end)
         data = found if found.__class__ is bytes and found else self._unusual(found, message, codec, limits)
         self.kind = data[0]
         value = codec.quick_reply(data, limits)

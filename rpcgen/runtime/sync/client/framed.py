@@ -54,16 +54,11 @@ class FramedConnection(FramedLine):
         terms: Of the channel.
     """
 
-    __slots__ = ("_is_kept", "_last", "_longest", "_usual")
+    __slots__ = ("_is_kept",)
 
     def __init__(self, sock: Socket, terms: Terms) -> None:
         super().__init__(sock, terms)
-        self._last = 0
-        """The last call's id."""
-        self._usual = -1
-        """Bytes up to which a frame needs no session."""
         self._longest = terms.longest
-        """Bytes of the longest reply."""
         self._is_kept = False
         """The call that has failed has left the connection in order."""
 
@@ -75,16 +70,18 @@ class FramedConnection(FramedLine):
         end: float | None,
         wait: float,
         metadata: Metadata | None,
+        found: typing.Any = None,
     ) -> typing.Any:
-        if len(message) <= self._usual and metadata is None and not codec.oneway:
+        if found is None and len(message) <= self._usual and metadata is None and not codec.oneway:
             if wait != self._receive_wait:
                 self._receive_within(wait)
-            self._last = call_id = self._last + 1
-            found: typing.Any = call(self._fd, message, call_id, wait, self._longest)
+            self._last += 1
+            found = call(self._fd, message, self._last, wait, self._longest)
+        if found is not None:
             if found.__class__ is not tuple:
                 self.kind = found[0]
                 return codec.decode_reply(found, limits)
-            outcome = self._unusual(call_id, len(message), found, end)
+            outcome = self._unusual(self._last, len(message), found, end)
         else:
             self._is_kept = False
             outcome = self._through_session(message, codec, end, metadata)

@@ -14,12 +14,13 @@ import time
 import typing
 
 from rpcgen.runtime.errors import CallError, RpcError
+from rpcgen.runtime.sync import turns
 from rpcgen.runtime.sync.client.dial import set_timeout
 
 if typing.TYPE_CHECKING:
     import collections.abc
 
-    from rpcgen.runtime.contracts import Contract, Contracts
+    from rpcgen.runtime.contracts import Contracts
     from rpcgen.runtime.sync.tls import TlsSocket
     from rpcgen.runtime.wire.frames import Buffer
     from rpcgen.runtime.wire.limits import Limits
@@ -36,45 +37,27 @@ FAULT = 0
 NOT_SENT = "the time was up before the call was sent; it has not run"
 
 _STEP = 0.001
-"""Seconds: what times are rounded up to, so that calls of one timeout set it once."""
+"""Seconds: what times are rounded up to, so that calls of one timeout set it once. In C: usual.c, ABOUT."""
 
 
-class Line:
+class Line(turns.Line):
     """A connection that is either idle in its channel's pool or used by one call.
 
     Args:
         sock: Connected and blocking.
     """
 
-    __slots__ = (
-        "_fd",
-        "_poll",
-        "_receive_wait",
-        "_send_wait",
-        "contract",
-        "fingerprint",
-        "fresh",
-        "is_tls",
-        "kind",
-        "sock",
-        "used",
-    )
+    __slots__ = ("_poll", "_send_wait", "fingerprint", "is_tls", "sock")
 
     def __init__(self, sock: Socket) -> None:
+        super().__init__()
         self.sock = sock
         self._fd = sock.fileno()
         self.is_tls = not isinstance(sock, socket.socket)
-        self.used = 0.0
-        """When its last call began."""
         self.fingerprint = ""
         """Of the server's interface, where the server has said it and somebody wanted to know."""
-        self.contract: Contract | None = None
-        """The server's version, where it is not the client's own: calls are to be compared with it."""
         self.fresh = True
-        """No call has been answered on it."""
-        self.kind = RETURNED
-        """Of the last reply: RETURNED, FAULT, or above for an exception."""
-        self._receive_wait = 0.0
+        self.kind = RETURNED  # or FAULT, or above for an exception
         self._send_wait = 0.0
         self._poll: select.poll | None = None
 
@@ -86,6 +69,7 @@ class Line:
         end: float | None,
         wait: float,
         metadata: Metadata | None,
+        found: typing.Any = None,
     ) -> typing.Any:
         """Sends a call and decodes its reply. After any error ``survives`` is to be asked.
 
@@ -96,6 +80,7 @@ class Line:
             end: The deadline on the clock of ``time.monotonic``, or None.
             wait: Seconds until then, or 0.
             metadata: That goes with the call.
+            found: What a turn in C has come to that has sent it already; None: it is to be sent.
 
         Returns:
             The result if ``kind`` is RETURNED afterwards, else the exception or fault to raise.

@@ -105,6 +105,7 @@ class SharedConnection(FramedLine):
         end: float | None,
         wait: float,
         metadata: Metadata | None,
+        found: typing.Any = None,
     ) -> typing.Any:
         raise NotImplementedError("many calls have many outcomes: see answer")
 
