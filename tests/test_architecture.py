@@ -70,7 +70,10 @@ FLOORS = [
         )
     },
     {"rpcgen.runtime.wire"},
-    {f"rpcgen.runtime.{name}" for name in ("values", "schema", "errors", "abi", "closing", "sha256")},
+    {
+        f"rpcgen.runtime.{name}"
+        for name in ("values", "schema", "errors", "abi", "closing", "records", "sha256")
+    },
 ]
 """The runtime from top to bottom. A module imports from its own room and from lower floors."""
 

@@ -169,11 +169,13 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.tasks.master import (
         Master as Master,
     )
+    from rpcgen.runtime.tasks.options import (
+        TaskOptions as TaskOptions,
+    )
     from rpcgen.runtime.tasks.queue import (
         TaskQueue as TaskQueue,
     )
     from rpcgen.runtime.tasks.stubs import (
-        TaskOptions as TaskOptions,
         TaskStub as TaskStub,
         queued as queued,
         with_task_options as with_task_options,
@@ -304,8 +306,9 @@ _HOMES = {
     "sync.server.server": ("Server", "ThreadServer"),
     "tasks.inspection": ("TaskInfo",),
     "tasks.master": ("Master",),
+    "tasks.options": ("TaskOptions",),
     "tasks.queue": ("TaskQueue",),
-    "tasks.stubs": ("TaskOptions", "TaskStub", "queued", "with_task_options"),
+    "tasks.stubs": ("TaskStub", "queued", "with_task_options"),
     "tasks.task": ("Task", "as_completed"),
     "tasks.worker": ("Worker",),
     "tls": ("TLS",),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import typing
+from rpcgen.runtime.records import Record
 
 
-class Address(typing.NamedTuple):
+class Address(Record):
     """A TCP address (``host`` and ``port``) or that of a Unix socket (``path``).
 
     ``str()`` gives it as a URL, ``tcp://host:port`` or ``unix:///path``.

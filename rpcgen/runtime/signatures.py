@@ -10,6 +10,7 @@ from __future__ import annotations
 import typing
 
 from rpcgen.runtime.errors import ContractMismatch, RemoteException
+from rpcgen.runtime.records import Record
 from rpcgen.runtime.schema import REQUIRED, Enum, Field, ListOf, MapOf, OptionalOf, Scalar, SetOf
 
 if typing.TYPE_CHECKING:
@@ -22,7 +23,7 @@ if typing.TYPE_CHECKING:
 Json: typing.TypeAlias = typing.Any
 
 
-class Mismatch(typing.NamedTuple):
+class Mismatch(Record):
     """Why two versions of a method do not understand each other.
 
     Args:

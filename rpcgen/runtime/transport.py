@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typing
 
+from rpcgen.runtime.records import Record
+
 if typing.TYPE_CHECKING:
     import collections.abc
     import socket
@@ -20,7 +22,7 @@ KEPT_ALIVE = (20, 5, 4)
 """Seconds of silence before the system asks whether the peer is there, between asking again, and how often."""
 
 
-class ServerTransport(typing.NamedTuple):
+class ServerTransport(Record):
     """How a server talks to its clients."""
 
     terms: Terms

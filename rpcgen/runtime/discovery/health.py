@@ -15,6 +15,7 @@ import enum
 import typing
 
 from rpcgen.runtime.errors import ConnectionLost, DeadlineExceeded, Unavailable
+from rpcgen.runtime.records import Record
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.registry import Instance
@@ -54,7 +55,7 @@ MOVES = {
 """State and event → the next state; what is missing never happens."""
 
 
-class Failure(typing.NamedTuple):
+class Failure(Record):
     """What one kind of failure means.
 
     Args:

@@ -14,6 +14,7 @@ import typing
 from rpcgen.runtime.backoff import backoff
 from rpcgen.runtime.discovery.health import FAILURES, Endpoint, Event, State
 from rpcgen.runtime.errors import CallError, Unavailable
+from rpcgen.runtime.records import Record
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -30,7 +31,7 @@ GRACE = 30.0
 NEVER = math.inf
 
 
-class Choice(typing.NamedTuple):
+class Choice(Record):
     """A server for a call.
 
     Args:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing
 
 from rpcgen.runtime.errors import CallError, ConnectionLost, ContractMismatch, DeadlineExceeded, Unavailable
+from rpcgen.runtime.records import Record
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -19,7 +20,7 @@ if typing.TYPE_CHECKING:
     """The tries of a call so far: server, and how it ended there."""
 
 
-class Wait(typing.NamedTuple):
+class Wait(Record):
     """Wait until the latch is open; answer whether it is."""
 
     latch: Latch
@@ -27,7 +28,7 @@ class Wait(typing.NamedTuple):
     """At most."""
 
 
-class Try(typing.NamedTuple):
+class Try(Record):
     """Call by this channel, to one server; answer what was returned, or throw what was raised."""
 
     channel: typing.Any

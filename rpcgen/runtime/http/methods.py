@@ -17,6 +17,7 @@ from rpcgen.runtime.contracts import fingerprint_of
 from rpcgen.runtime.dispatch import Replies
 from rpcgen.runtime.http.messages import Refusal
 from rpcgen.runtime.http.metadata import INTERFACE
+from rpcgen.runtime.records import Record
 from rpcgen.runtime.schema import ListOf, OptionalOf, SetOf
 from rpcgen.runtime.wire.codec import RAISED, RETURNED
 from rpcgen.runtime.wire.forms import MethodForms, data_of_text, text
@@ -60,7 +61,7 @@ class JsonCodec:
         return b"".join((bytes((RAISED,)), declared.http_status.to_bytes(2, "big"), text(error)))
 
 
-class Served(typing.NamedTuple):
+class Served(Record):
     """A method.
 
     Args:

@@ -6,6 +6,7 @@ import typing
 import urllib.parse
 
 from rpcgen.runtime.address import Address
+from rpcgen.runtime.records import Record
 
 if typing.TYPE_CHECKING:
     import ssl
@@ -13,7 +14,7 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.tls import TLS
 
 
-class Target(typing.NamedTuple):
+class Target(Record):
     """Where requests go."""
 
     url: str

@@ -9,13 +9,15 @@ from __future__ import annotations
 import heapq
 import typing
 
+from rpcgen.runtime.records import Record
+
 if typing.TYPE_CHECKING:
     import collections.abc
 
     Chosen = typing.TypeVar("Chosen")
 
 
-class Shape(typing.NamedTuple):
+class Shape(Record):
     """What a task needs of its worker.
 
     Args:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import typing
 
+from rpcgen.runtime.records import Record
 
-class Assign(typing.NamedTuple):
+
+class Assign(Record):
     """Gives a task to a worker.
 
     Args:
@@ -25,7 +27,7 @@ class Assign(typing.NamedTuple):
     error: str = ""
 
 
-class GiveUp(typing.NamedTuple):
+class GiveUp(Record):
     """Ends a task whose attempts are used up.
 
     Args:
@@ -43,14 +45,14 @@ class GiveUp(typing.NamedTuple):
     error: str
 
 
-class Sweep(typing.NamedTuple):
+class Sweep(Record):
     """Takes an assignment away that means nothing any more."""
 
     task: str
     worker: str
 
 
-class Remove(typing.NamedTuple):
+class Remove(Record):
     """Removes a task whose time is up, and all that stands beside it.
 
     Args:
@@ -64,19 +66,19 @@ class Remove(typing.NamedTuple):
     is_usual: bool
 
 
-class Open(typing.NamedTuple):
+class Open(Record):
     """Makes the node under which a worker's assignments stand."""
 
     worker: str
 
 
-class Shut(typing.NamedTuple):
+class Shut(Record):
     """Removes that node: its worker is gone and never comes again."""
 
     worker: str
 
 
-class Noted(typing.NamedTuple):
+class Noted(Record):
     """Takes away the note that a task was changed: it has been looked at."""
 
     task: str
@@ -85,7 +87,7 @@ class Noted(typing.NamedTuple):
 Step: typing.TypeAlias = Assign | GiveUp | Sweep | Remove | Open | Shut | Noted
 
 
-class Look(typing.NamedTuple):
+class Look(Record):
     """Wants a task to be read.
 
     Args:

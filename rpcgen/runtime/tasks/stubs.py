@@ -1,4 +1,4 @@
-"""Stubs whose calls are queued, and the options of such calls."""
+"""Stubs whose calls are queued."""
 
 from __future__ import annotations
 
@@ -9,23 +9,13 @@ from rpcgen.runtime.stubs import warn_deprecated
 
 if typing.TYPE_CHECKING:
     from rpcgen.runtime.stubs import MessageProtocol
+    from rpcgen.runtime.tasks.options import TaskOptions
     from rpcgen.runtime.tasks.queue import TaskQueue
     from rpcgen.runtime.tasks.task import Task
 
     Params = typing.ParamSpec("Params")
     Result = typing.TypeVar("Result")
     Stub = typing.TypeVar("Stub", bound="TaskStub")
-
-
-class TaskOptions(typing.TypedDict, total=False):
-    """Options of ``rpc.with_task_options``; ``rpc.TaskQueue.call`` says what they mean."""
-
-    timeout: float | None
-    key: str | None
-    priority: int | None
-    delay: float
-    attempts: int | None
-    keep: float | None
 
 
 if typing.TYPE_CHECKING:
@@ -83,12 +73,14 @@ def with_task_options(stub: Stub, **options: typing.Unpack[TaskOptions]) -> Stub
     Raises:
         TypeError: There is no such option.
     """
+    import copy
+
+    from rpcgen.runtime.tasks.options import TaskOptions
+
     if unknown := options.keys() - TaskOptions.__annotations__.keys():
         raise TypeError(
             f"a task has no option {', '.join(sorted(unknown))}: there are {', '.join(TaskOptions.__annotations__)}"
         )
-    import copy
-
     fitted = copy.copy(stub)
     fitted._options = {**stub._options, **options}
     return fitted

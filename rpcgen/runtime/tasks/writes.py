@@ -6,6 +6,7 @@ import typing
 
 from rpcgen.runtime.discovery.zookeeper.asked import Check, Commit, Create, Delete, Operation, Put
 from rpcgen.runtime.errors import FaultCode
+from rpcgen.runtime.records import Record
 from rpcgen.runtime.tasks.envelopes import (
     Assigned,
     Attempt,
@@ -32,7 +33,7 @@ _OVERHEAD = 300
 """Bytes that a step takes beside its data, roughly."""
 
 
-class Write(typing.NamedTuple):
+class Write(Record):
     """One request.
 
     Args:

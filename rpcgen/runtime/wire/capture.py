@@ -11,6 +11,7 @@ import typing
 
 from rpcgen.runtime import schema
 from rpcgen.runtime.errors import FaultCode, ProtocolError, RemoteFault
+from rpcgen.runtime.records import Record
 from rpcgen.runtime.schema import STRING, Field, ListOf, MapOf, OptionalOf
 from rpcgen.runtime.wire import frames, secrecy
 from rpcgen.runtime.wire.codec import FAULT, RAISED, RETURNED, fault
@@ -32,7 +33,7 @@ if typing.TYPE_CHECKING:
 Kind: typing.TypeAlias = typing.Literal["calls", "replies", "frames"]
 
 
-class Message(typing.NamedTuple):
+class Message(Record):
     """A call or a reply that was read to its end.
 
     Args:
@@ -49,7 +50,7 @@ class Message(typing.NamedTuple):
     call_id: int = 0
 
 
-class Capture(typing.NamedTuple):
+class Capture(Record):
     """What was found.
 
     Args:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import functools
 import os
-import typing
+
+from rpcgen.runtime.records import Record
 
 NAME = "RPCGEN_CODEC"
 
 
-class Choice(typing.NamedTuple):
+class Choice(Record):
     """What runs.
 
     Args:

@@ -14,6 +14,7 @@ import sys
 import typing
 
 from rpcgen.runtime.errors import ProtocolError
+from rpcgen.runtime.records import Record
 from rpcgen.runtime.wire.frames import pack_u32, u32
 
 if typing.TYPE_CHECKING:
@@ -40,7 +41,7 @@ _WINDOW = 23
 """zstd takes 2 to this many bytes at most, whatever a payload asks for; what every decoder should take."""
 
 
-class Algorithm(typing.NamedTuple):
+class Algorithm(Record):
     """One way to compress.
 
     Args:

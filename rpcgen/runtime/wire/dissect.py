@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import typing
 
+from rpcgen.runtime.records import Record
 from rpcgen.runtime.schema import (
     Enum,
     Field,
@@ -52,7 +53,7 @@ class Role(enum.Enum):
     """Of no bytes: what is wrong."""
 
 
-class Place(typing.NamedTuple):
+class Place(Record):
     """Where the IDL says it.
 
     Args:
@@ -64,7 +65,7 @@ class Place(typing.NamedTuple):
     tag: int = 0
 
 
-class Row(typing.NamedTuple):
+class Row(Record):
     """A piece of the input.
 
     Args:

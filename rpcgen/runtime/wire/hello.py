@@ -11,6 +11,7 @@ import struct
 import typing
 
 from rpcgen.runtime.errors import ProtocolError
+from rpcgen.runtime.records import Record
 from rpcgen.runtime.wire.compression import BY_NAME, Algorithm, checked_names, understood
 from rpcgen.runtime.wire.frames import (
     HEAD,
@@ -47,7 +48,7 @@ PAYS = 1024
 """Bytes from which a payload is compressed; smaller ones fit a packet or two anyway."""
 
 
-class Hello(typing.NamedTuple):
+class Hello(Record):
     """What an end says of itself.
 
     Args:

@@ -15,6 +15,7 @@ import re
 import threading
 import typing
 
+from rpcgen.runtime.records import Record
 from rpcgen.runtime.schema import (
     BYTES,
     DEFAULT,
@@ -53,7 +54,7 @@ _MODULES = ("datetime", "decimal", "rpc", "typing", "uuid")
 _lock = threading.RLock()
 
 
-class Forms(typing.NamedTuple):
+class Forms(Record):
     """How values of a type are written and read; both take the levels of nesting that are left."""
 
     write: Form

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import typing
+from rpcgen.runtime.records import Record
 
 
-class Limits(typing.NamedTuple):
+class Limits(Record):
     """What a reader of messages accepts; set on a server or a channel.
 
     Args:

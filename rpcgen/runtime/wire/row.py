@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import typing
 
+from rpcgen.runtime.records import Record
 from rpcgen.runtime.wire.scalars import SIZES
 
 if typing.TYPE_CHECKING:
@@ -13,14 +14,14 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.source import Source
 
 
-class Fixed(typing.NamedTuple):
+class Fixed(Record):
     """A code of ``struct`` and the expression of its argument."""
 
     code: str
     argument: str
 
 
-class Sized(typing.NamedTuple):
+class Sized(Record):
     """The expressions of a length or count, of the bytes after it, and of their number if it is known."""
 
     length: str
@@ -28,7 +29,7 @@ class Sized(typing.NamedTuple):
     size: str = ""
 
 
-class Whole(typing.NamedTuple):
+class Whole(Record):
     """The expression of bytes that carry their own length."""
 
     body: str

@@ -11,6 +11,7 @@ import functools
 import typing
 
 from rpcgen.runtime import schema
+from rpcgen.runtime.records import Record
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -71,7 +72,7 @@ EXPECTED = {
 """What an EncodeError says of a value that does not fit."""
 
 
-class Conversion(typing.NamedTuple):
+class Conversion(Record):
     """How a scalar that ``struct`` does not know is read and written.
 
     Args:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import enum
 import typing
 
+from rpcgen.runtime.records import Record
+
 if typing.TYPE_CHECKING:
     import collections.abc
 
@@ -16,28 +18,28 @@ if typing.TYPE_CHECKING:
     Watcher: typing.TypeAlias = collections.abc.Callable[[object], None]
 
 
-class Get(typing.NamedTuple):
+class Get(Record):
     """Asks for a node. Answered by a ``Node``, or None: it is not there (and then it is not watched)."""
 
     path: str
     watch: Watcher | None = None
 
 
-class Exists(typing.NamedTuple):
+class Exists(Record):
     """Asks whether a node is there. Answered by a ``Stat`` or None; watched either way."""
 
     path: str
     watch: Watcher | None = None
 
 
-class Children(typing.NamedTuple):
+class Children(Record):
     """Asks for the names of a node's children. Answered by a list, or None: it is not there (and not watched)."""
 
     path: str
     watch: Watcher | None = None
 
 
-class Create(typing.NamedTuple):
+class Create(Record):
     """Makes a node."""
 
     path: str
@@ -45,7 +47,7 @@ class Create(typing.NamedTuple):
     ephemeral: bool = False
 
 
-class Put(typing.NamedTuple):
+class Put(Record):
     """Sets a node's data, which is then at the next version."""
 
     path: str
@@ -53,14 +55,14 @@ class Put(typing.NamedTuple):
     version: int
 
 
-class Delete(typing.NamedTuple):
+class Delete(Record):
     """Deletes a node."""
 
     path: str
     version: int = -1
 
 
-class Check(typing.NamedTuple):
+class Check(Record):
     """Lets the others happen only while a node's data is at a version."""
 
     path: str
@@ -70,7 +72,7 @@ class Check(typing.NamedTuple):
 Operation: typing.TypeAlias = Create | Put | Delete | Check
 
 
-class Commit(typing.NamedTuple):
+class Commit(Record):
     """Does all of this, in order, or nothing. Answered by an ``Outcome``."""
 
     operations: tuple[Operation, ...]
@@ -79,7 +81,7 @@ class Commit(typing.NamedTuple):
 Ask: typing.TypeAlias = Get | Exists | Children | Commit
 
 
-class Node(typing.NamedTuple):
+class Node(Record):
     """A node that was read.
 
     Args:
@@ -102,7 +104,7 @@ class Problem(enum.Enum):
     OTHER = enum.auto()
 
 
-class Outcome(typing.NamedTuple):
+class Outcome(Record):
     """What became of a ``Commit``.
 
     Args:

@@ -23,6 +23,7 @@ from rpcgen.runtime.discovery.zookeeper.asked import Commit, Exists, Get, Node
 from rpcgen.runtime.discovery.zookeeper.client import Handler, KazooLog, KazooState, make, zk
 from rpcgen.runtime.discovery.zookeeper.kazoo_requests import outcome, send
 from rpcgen.runtime.discovery.zookeeper.probe import Answer, probe
+from rpcgen.runtime.records import Record
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -107,7 +108,7 @@ class Stat(msgspec.Struct, frozen=True):
         )
 
 
-class Child(typing.NamedTuple):
+class Child(Record):
     """A node that was read.
 
     Args:

@@ -12,6 +12,7 @@ import typing
 
 from rpcgen.runtime.address import Address
 from rpcgen.runtime.contracts import fingerprint_of
+from rpcgen.runtime.records import Record
 from rpcgen.runtime.sync.server.announcing import ANNOUNCED, announced_by, check_stubs, draining, introduction
 from rpcgen.runtime.transport import server_transport
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
@@ -39,7 +40,7 @@ class State(enum.Enum):
     CLOSED = "is closed"
 
 
-class Settings(typing.NamedTuple):
+class Settings(Record):
     """What every server makes of its options."""
 
     limits: Limits
