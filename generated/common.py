@@ -55,7 +55,7 @@ class Busy(rpc.RemoteException):
         self,
         wait: datetime.timedelta = datetime.timedelta(seconds=1),
     ) -> None:
-        super().__init__(wait)
+        self._set_fields(wait)
 
 
 class BasePingProtocol(rpc.MessageProtocol[None]):

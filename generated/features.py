@@ -47,9 +47,6 @@ class InvalidOperation(rpc.RemoteException):
 
     default_message = "invalid operation"
 
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message)
-
 
 @rpc.fields(
     rpc.Field(1, "id", rpc.LONG),
@@ -63,7 +60,7 @@ class NotFound(rpc.RemoteException):
     similar: list[str]
 
     def __init__(self, id: int, similar: list[str] = rpc.DEFAULT) -> None:
-        super().__init__(id, similar)
+        self._set_fields(id, similar)
 
 
 @rpc.fields(
@@ -231,9 +228,6 @@ class NoArea(rpc.RemoteException):
     """Raised by area."""
 
     default_message = "no area"
-
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message)
 
 
 UserId: typing.TypeAlias = int

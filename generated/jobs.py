@@ -26,9 +26,6 @@ class UnknownFilm(rpc.RemoteException):
 
     default_message = "unknown film"
 
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message)
-
 
 class RenderProtocol(rpc.MessageProtocol[Rendered]):
     """Rendered render(1: string film, 2: int frames = 30) => UnknownFilm"""

@@ -13,9 +13,6 @@ class InvalidOperation(rpc.RemoteException):
 
     default_message = "invalid operation"
 
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message)
-
 
 class DivideProtocol(rpc.MessageProtocol[float]):
     """float divide(1: int num1, 2: int num2 = 1) => InvalidOperation"""

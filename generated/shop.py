@@ -145,7 +145,7 @@ class OutOfStock(rpc.RemoteException):
     left: int
 
     def __init__(self, sku: str, left: int = 0) -> None:
-        super().__init__(sku, left)
+        self._set_fields(sku, left)
 
 
 @rpc.fields(rpc.Field(1, "sku", rpc.STRING))
@@ -155,7 +155,7 @@ class NoSuchArticle(rpc.RemoteException):
     sku: str
 
     def __init__(self, sku: str) -> None:
-        super().__init__(sku)
+        self._set_fields(sku)
 
 
 @rpc.fields(rpc.Field(1, "id", rpc.UUID))
@@ -165,16 +165,13 @@ class NoSuchOrder(rpc.RemoteException):
     id: uuid.UUID
 
     def __init__(self, id: uuid.UUID) -> None:
-        super().__init__(id)
+        self._set_fields(id)
 
 
 class PaymentRefused(rpc.RemoteException):
     """The payment was refused; the message says why."""
 
     default_message = "payment refused"
-
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message)
 
 
 Sku: typing.TypeAlias = str

@@ -173,11 +173,10 @@ class Declarations:
         about = (again, deprecation(exception.deprecated))
         status = "" if exception.status is None else f"http_status = {exception.status}"
         if exception.fields is None:
-            init = InitView("def __init__(self, message: str | None = None) -> None:", _call(["message"]))
             docstring = self._docstring(exception.doc or raised, 4, *about)
             message = statement("default_message = ", quote(exception.default_message), indent=4)
             message = "\n    ".join(filter(None, (message, status)))
-            return self._view("exception", exception, header, docstring, message=message, init=init)
+            return self._view("exception", exception, header, docstring, message=message)
 
         fields = []
         parameters = ["self"]
@@ -189,7 +188,7 @@ class Declarations:
             parameters.append(parameter(python, annotation, self.default(field, self.home)))
         init = InitView(
             statement("def __init__", Group("(", parameters, ")"), " -> None:", 4),
-            _call([field.name for field in fields]),
+            statement("", Group("self._set_fields(", [field.name for field in fields], ")"), indent=8),
         )
         said = self._attributes(exception.name, exception.fields, "Args:")
         return self._view(
@@ -305,7 +304,3 @@ class Declarations:
             alias=alias,
             model=declared,
         )
-
-
-def _call(arguments: list[str]) -> str:
-    return statement("", Group("super().__init__(", arguments, ")"), indent=8)

@@ -49,7 +49,7 @@ class TypeView(msgspec.Struct, frozen=True, gc=False):
         fields: Of a struct, exception or enum.
         cases: Of a union.
         message: The default message of an exception without a body, and its status over HTTP.
-        init: Of an exception.
+        init: Of an exception with a body.
         alias: ``AnyShape: typing.TypeAlias = …`` of a union.
     """
 

@@ -150,7 +150,11 @@ class RemoteException(RpcError):
     """The base of the exceptions that an IDL declares.
 
     One without a body carries a message; one with a body carries the fields that
-    ``rpc.fields`` gives its class. Compares and hashes by identity, as any exception.
+    ``rpc.fields`` gives its class, and has an ``__init__`` of its own that sets them. Compares and
+    hashes by identity, as any exception.
+
+    Args:
+        message: None: the class's ``default_message``.
     """
 
     default_message: typing.ClassVar[str] = ""
@@ -160,13 +164,15 @@ class RemoteException(RpcError):
     __rpc_reserved__: typing.ClassVar[tuple[Reserved, ...]] = ()
     message: str
 
-    def __init__(self, *values: typing.Any) -> None:
-        fields = self.__rpc_fields__
-        if fields is None:
-            message = values[0] if values and values[0] is not None else self.default_message
-            self.args = (message,)
-            self.message = message
-            return
+    def __init__(self, message: str | None = None) -> None:
+        if message is None:
+            message = self.default_message
+        self.args = (message,)
+        self.message = message
+
+    def _set_fields(self, *values: typing.Any) -> None:
+        """Does for one with a body what ``__init__`` does for others; ``rpc.DEFAULT`` is a field's default."""
+        fields = self.__rpc_fields__ or ()
         self.args = tuple(field.fill(value) for field, value in zip(fields, values, strict=True))
         for field, value in zip(fields, self.args, strict=True):
             setattr(self, field.attr, value)

@@ -60,7 +60,7 @@ class Handlers:
             case 6:
                 raise SystemExit
             case 7:
-                raise Refused(7)
+                raise Refused(7)  # type: ignore[arg-type]
         return number // 2
 
 

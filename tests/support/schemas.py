@@ -232,7 +232,10 @@ def exception_class(
     name: str, fields: typing.Sequence[rpc.Field] | None, reserved: typing.Sequence[rpc.Reserved] = ()
 ) -> typing.Any:
     """Makes a class as it would be generated for an exception, without a body if fields is None."""
-    cls: typing.Any = type(name, (rpc.RemoteException,), {"default_message": name, "__module__": __name__})
+    namespace: dict[str, typing.Any] = {"default_message": name, "__module__": __name__}
+    if fields is not None:
+        namespace["__init__"] = rpc.RemoteException._set_fields
+    cls: typing.Any = type(name, (rpc.RemoteException,), namespace)
     return cls if fields is None else rpc.fields(*fields, *reserved)(cls)
 
 

@@ -13,15 +13,9 @@ class InvalidOperation(rpc.RemoteException):
 
     default_message = "invalid operation"
 
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message)
-
 
 class Undeclared(rpc.RemoteException):
     """An exception that no method declares."""
-
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message)
 
 
 class Narrower(InvalidOperation):

@@ -32,7 +32,6 @@ from rpcgen.runtime.wire.types import height, is_message_only, is_union, resolve
 
 if typing.TYPE_CHECKING:
     import collections.abc
-    import types
 
     from rpcgen.runtime.wire.codec import ReferenceCodec
 
@@ -177,35 +176,11 @@ def _is_plain(cls: typing.Any, attributes: tuple[str, ...]) -> bool:
     )
 
 
-class _Generated(RemoteException):
-    """As exceptions without a body are generated."""
-
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message)
-
-
 def _is_plain_message(cls: typing.Any) -> bool:
     """Says whether making an exception sets its arguments and its message and does nothing else."""
-    if cls.__new__ is not RemoteException.__new__ or cls.__setattr__ is not RemoteException.__setattr__:
-        return False
-    if hasattr(cls, "message") or cls.__init__ is RemoteException.__init__:
-        return not hasattr(cls, "message")
-    function: typing.Any = cls.__init__
     return (
-        hasattr(function, "__code__")
-        and cls.__bases__ == (RemoteException,)
-        and _doing(function.__code__) == _doing(_Generated.__init__.__code__)
-        and function.__closure__[0].cell_contents is cls
-    )
-
-
-def _doing(code: types.CodeType) -> tuple[object, ...]:
-    nested = 0x10  # where it was defined, which does not matter
-    return (
-        code.co_code,
-        code.co_consts,
-        code.co_names,
-        code.co_freevars,
-        code.co_argcount,
-        code.co_flags & ~nested,
+        cls.__new__ is RemoteException.__new__
+        and cls.__init__ is RemoteException.__init__
+        and cls.__setattr__ is RemoteException.__setattr__
+        and not hasattr(cls, "message")
     )

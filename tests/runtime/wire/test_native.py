@@ -387,8 +387,7 @@ def test_exceptions_are_made_as_their_own_classes_would() -> None:
             super().__init__(message)
 
     class Usual(rpc.RemoteException):
-        def __init__(self, message: str | None = None) -> None:
-            super().__init__(message)
+        default_message = "usual"
 
     for cls in (Counted, Usual):
         codec = plain.MethodCodec("m", (), (), rpc.VOID, (cls,))
