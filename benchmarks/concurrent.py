@@ -27,6 +27,7 @@ from benchmarks.contestants import (
     THREADS,
     WORK,
     async_server,
+    connect,
 )
 from benchmarks.figures import Figure, alternate, from_rounds
 from benchmarks.processes import Bench
@@ -75,6 +76,7 @@ def _scripts() -> dict[str, str]:
     texts = {f"{handlers}_server": async_server(handlers) for handlers in HANDLERS}
     texts |= {
         "client": WORK + READ + CONNECT + TASKS + RUN,
+        "timely_client": WORK + READ + connect(timeout=60) + TASKS + RUN,
         "floor_server": ECHO_SERVER + RUN,
         "floor_client": WORK + ECHO_CLIENT + RUN,
         "pycapnp_server": peers.CAPNP_SERVER,
@@ -97,6 +99,9 @@ def _measure(
     group = f"{work} calls from asyncio, {at_once} at once"
     pinned = "pinned_" if at_once == 1 else ""
     contestants = {name: Contestant(f"{pinned}{name}_server.py", f"{pinned}client.py") for name in HANDLERS}
+    for name in HANDLERS[:2]:
+        timely = Contestant(f"{pinned}{name}_server.py", f"{pinned}timely_client.py")
+        contestants[f"{name}, with a timeout"] = timely
     for name in ("floor", *PEERS):
         if name == "floor" or name in found:
             contestants[name] = Contestant(f"{pinned}{name}_server.py", f"{pinned}{name}_client.py")
@@ -133,6 +138,8 @@ def _ratios(measured: typing.Container[str]) -> typing.Iterable[tuple[str, str]]
     """Gives what is set against what: ours against the floor of its loop, peers against ours."""
     for name in HANDLERS:
         yield name, "floor"
+    for name in HANDLERS[:2]:
+        yield f"{name}, with a timeout", name
     for name in ("inline", "coroutine"):
         if "floor, uvloop" in measured:
             yield f"{name}, uvloop", "floor, uvloop"

@@ -177,11 +177,11 @@ async def main():
         print((time.perf_counter() - begin) / (count // at_once * at_once) * 1e6)
 """
 
-CONNECT = """\
+_CONNECT = """\
 import contextlib, calls
 @contextlib.asynccontextmanager
 async def connected(port):
-    async with calls.AsyncChannel("127.0.0.1", port) as channel:
+    async with calls.AsyncChannel("127.0.0.1", port, timeout=TIMEOUT) as channel:
         stub = calls.AsyncClientStub(channel)
         async def medium():
             read(await stub.echo(PERSON))
@@ -190,6 +190,14 @@ async def connected(port):
             return {"small": lambda: divide(200, 100), "medium": medium, "bulk": lambda: blob(DATA)}[work]
         yield make
 """
+
+
+def connect(timeout: float | None = None) -> str:
+    """Gives how a client of many calls at once connects and calls, with so many seconds for each."""
+    return _CONNECT.replace("TIMEOUT", repr(timeout))
+
+
+CONNECT = connect()
 
 THREADS = """\
 import sys, threading, time

@@ -224,7 +224,7 @@ class AsyncChannel(AsyncClosing):
                     connection = await link.ready(end)
                 if connection.contract is not None:
                     await self.versions.compare(connection, connection.contract, protocol, end)
-                wait, milliseconds = 0.0, 0
+                milliseconds = 0
                 if end is not None:
                     wait = end - monotonic()
                     if wait <= 0:
@@ -241,15 +241,15 @@ class AsyncChannel(AsyncClosing):
                     if is_old:
                         continue  # it takes no more calls: another one does
                     raise
-                timer = None if end is None else loop.call_later(wait, connection.expire, call_id, future)
+                timed = 0 if end is None else connection.deadlines.add(end, (call_id, future))
                 try:
                     outcome = await future
                 except BaseException:
                     connection.cancel(call_id)
                     raise
                 finally:
-                    if timer is not None:
-                        timer.cancel()
+                    if timed:
+                        connection.deadlines.discard(timed)
                 if outcome.__class__ is bytes:
                     break
                 if isinstance(outcome, tuple):

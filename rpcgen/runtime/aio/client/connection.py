@@ -14,6 +14,7 @@ from time import monotonic
 
 from rpcgen.runtime.aio.client.dial import Dialled
 from rpcgen.runtime.aio.client.greeting import Greeting
+from rpcgen.runtime.aio.deadlines import Deadlines
 from rpcgen.runtime.aio.filling import Filling, receive_less, write
 from rpcgen.runtime.errors import (
     CallError,
@@ -90,6 +91,8 @@ class ClientConnection(Dialled, asyncio.Protocol):
         """There while that is so."""
         self._timers: dict[collections.abc.Callable[[], None], asyncio.TimerHandle] = {}
         """What is done when its time has come."""
+        self.deadlines: Deadlines[tuple[int, asyncio.Future[Outcome]]] = Deadlines(self._loop, self._expire)
+        """Of calls that have some: their ids, and the futures of their outcomes."""
         self._heard = False
         """Something has come since the last look at the server's silence."""
         self._quiet = 0
@@ -170,8 +173,9 @@ class ClientConnection(Dialled, asyncio.Protocol):
             self._flushing = True
             self._loop.call_soon(self._flush)
 
-    def expire(self, call_id: int, future: asyncio.Future[Outcome]) -> None:
+    def _expire(self, call: tuple[int, asyncio.Future[Outcome]]) -> None:
         """Ends a call whose time is up."""
+        call_id, future = call
         if not future.done():
             self.cancel(call_id)
             future.set_result(DeadlineExceeded(f"no reply within the call's time; {MAYBE}"))
@@ -235,6 +239,7 @@ class ClientConnection(Dialled, asyncio.Protocol):
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        self.deadlines.clear()
         self._end_waiting()
         self.resume_writing()
         self.closed.set_result(None)

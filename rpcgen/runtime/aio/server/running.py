@@ -12,8 +12,8 @@ import contextvars
 import threading
 import types
 import typing
-from time import monotonic
 
+from rpcgen.runtime.aio.deadlines import Deadlines
 from rpcgen.runtime.aio.server.dispatch import How
 from rpcgen.runtime.contexts import Context, current_call
 from rpcgen.runtime.dispatch import OUT_OF_TIME
@@ -135,7 +135,7 @@ class Call:
         "number",
         "reply",
         "task",
-        "timer",
+        "timed",
         "wants_reply",
     )
 
@@ -158,7 +158,8 @@ class Call:
         """Though it is cancelled: somebody may wait for it still."""
         self.is_begun = False
         """The task has taken its first step."""
-        self.timer: asyncio.TimerHandle | None = None
+        self.timed = 0
+        """Its number among the runner's deadlines; 0: it has none."""
 
     def work(self) -> None:
         """Calls a plain function, in a thread."""
@@ -183,7 +184,6 @@ class Call:
 
     def expire(self) -> None:
         """Its time is up: the client hears so now, whatever the handler does."""
-        self.timer = None
         if self.wants_reply:
             self.wants_reply = False
             self.connection.answer(self, OUT_OF_TIME)
@@ -256,6 +256,7 @@ class Runner:
         self._errands: set[Errand] = set()
         """That threads have, though nobody may wait for them any more."""
         self._workers: Workers[Call | Errand] = Workers(max_workers, name, self._work)
+        self._deadlines: Deadlines[Call] = Deadlines(self._loop, Call.expire)
         self._lock = threading.Lock()
         self._done: list[Call | Errand] = []
         """Of the threads, not told yet."""
@@ -321,8 +322,8 @@ class Runner:
     def _count(self, call: Call) -> None:
         self.calls.add(call)
         deadline = call.context.deadline
-        if deadline is not None and call.timer is None:
-            call.timer = self._loop.call_later(deadline - monotonic(), call.expire)
+        if deadline is not None and not call.timed:
+            call.timed = self._deadlines.add(deadline, call)
 
     async def in_thread(
         self, handler: collections.abc.Callable[..., object], args: collections.abc.Sequence[object]
@@ -394,8 +395,8 @@ class Runner:
 
     def _end(self, call: Call, reply: Message) -> None:
         self.calls.discard(call)
-        if call.timer is not None:
-            call.timer.cancel()
+        if call.timed:
+            self._deadlines.discard(call.timed)
         if call.wants_reply:
             call.wants_reply = False
             call.connection.answer(call, reply)
@@ -409,4 +410,5 @@ class Runner:
         tasks = [call.task for call in self.calls if call.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=1.0)
+        self._deadlines.clear()
         self._workers.stop(1.0 if self.is_idle else 0.0)
