@@ -9,26 +9,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { HEAD = 10, SHORTEST = HEAD + 5, SHORT = 4096, REPLY_WORD = 0x200 };
+enum { SHORTEST = FRAME_HEAD + 5, SHORT = 4096 };
 
 /* Milliseconds left of so many seconds, rounded up; 0 for 0: no deadline. */
 static uint32_t milliseconds(double seconds)
 {
     double left = ceil(seconds * 1000);
     return left >= UINT32_MAX ? UINT32_MAX : left > 0 ? (uint32_t)left : 0;
-}
-
-static uint32_t get(const unsigned char *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static void put(unsigned char *p, uint32_t n)
-{
-    p[0] = (unsigned char)(n >> 24);
-    p[1] = (unsigned char)(n >> 16);
-    p[2] = (unsigned char)(n >> 8);
-    p[3] = (unsigned char)n;
 }
 
 /* Milliseconds in which the next part of a long reply comes, and seconds in which all of it does; else it is left to
@@ -67,7 +54,7 @@ PyObject *call_once(
     unsigned char out[SHORT], in[ROOM];
     double until = seconds > 0 ? now() + seconds : 0;
     int error;
-    if (size < SHORTEST || size < (lead = SHORTEST + frame[HEAD])) {
+    if (size < SHORTEST || size < (lead = SHORTEST + frame[FRAME_HEAD])) {
         PyErr_SetString(PyExc_ValueError, "call() takes a whole CALL");
         goto done;
     }
@@ -77,8 +64,8 @@ PyObject *call_once(
     }
     bool is_short = tail == NULL && size <= SHORT;
     memcpy(out, frame, is_short ? size : lead);
-    put(out + 6, (uint32_t)id);
-    put(out + lead - 4, milliseconds(seconds));
+    put_big_endian(out + 6, (uint32_t)id);
+    put_big_endian(out + lead - 4, milliseconds(seconds));
     if (!is_short) {
         Sending sending = {
             fd,
@@ -111,16 +98,16 @@ PyObject *call_once(
         if (error == EINTR && PyErr_CheckSignals() < 0)
             goto done;
     } while (error == EINTR);
-    if (received > HEAD && in[4] == REPLY_WORD >> 8 && in[5] == 0 && get(in + 6) == (uint32_t)id && in[HEAD]) {
-        if (get(in) == received - 4) {
-            found = PyBytes_FromStringAndSize((const char *)in + HEAD, received - HEAD);
+    if (received > FRAME_HEAD && in[4] == REPLY_FRAME >> 8 && in[5] == 0 && big_endian(in + 6) == (uint32_t)id && in[FRAME_HEAD]) {
+        if (big_endian(in) == received - 4) {
+            found = PyBytes_FromStringAndSize((const char *)in + FRAME_HEAD, received - FRAME_HEAD);
             goto done;
         }
-        if (get(in) > received - 4 && (int64_t)get(in) - HEAD + 4 <= longest) {
+        if (big_endian(in) > received - 4 && (int64_t)big_endian(in) - FRAME_HEAD + 4 <= longest) {
             double latest = now() + MOST;
             Begun begun = {
                 fd, (const char *)in, received, QUIET, until > 0 && until < latest ? until : latest};
-            found = rest_of(state, &begun, HEAD, &come);
+            found = rest_of(state, &begun, FRAME_HEAD, &come);
             if (come != NULL)
                 found = Py_BuildValue("niN", sent, 0, come);
             goto done;

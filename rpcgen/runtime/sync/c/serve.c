@@ -181,10 +181,7 @@ PyObject *turns_serve(PyObject *module, PyObject *const *args, Py_ssize_t count)
 
 /* Frames */
 
-#define HEAD 10              /* bytes of a frame before its payload */
-#define OVERHEAD 6           /* of those, what its length counts */
-#define CALL_WORD 0x0100     /* kind and flags */
-#define REPLY_WORD 0x0200
+#define OVERHEAD 6           /* bytes of a frame's head that its length counts */
 
 /* Bytes of one receive below which it is a trickle, as in connection.py. */
 #define TRICKLE 4096
@@ -204,16 +201,16 @@ static bool is_frame(const Turn *turn, const Session *session, uint32_t *call_id
 {
     const char *at = turn->room;
     Py_ssize_t size = turn->received;
-    if (size < HEAD + 5)
+    if (size < FRAME_HEAD + 5)
         return false;
     uint32_t length = number_at(at);
-    Py_ssize_t name = (unsigned char)at[HEAD], begin = HEAD + 5 + name;
+    Py_ssize_t name = (unsigned char)at[FRAME_HEAD], begin = FRAME_HEAD + 5 + name;
     if (length < size - 4 || length > session->longest || begin > size || (length > size - 4 && size < TRICKLE))
         return false;
     *call_id = number_at(at + 6);
-    if ((number_at(at + 2) & 0xFFFF) != CALL_WORD || *call_id <= session->last)
+    if ((number_at(at + 2) & 0xFFFF) != CALL_FRAME || *call_id <= session->last)
         return false;
-    *call = (Call){at + HEAD + 1, at + begin, name, size - begin, number_at(at + begin - 4)};
+    *call = (Call){at + FRAME_HEAD + 1, at + begin, name, size - begin, number_at(at + begin - 4)};
     return true;
 }
 
@@ -234,18 +231,18 @@ static PyObject *arguments_of(const Service *service, const Turn *turn, const Ca
 /* The head of a REPLY of so many bytes. */
 static void put_head(char *at, Py_ssize_t size, uint32_t call_id)
 {
-    uint32_t length = OVERHEAD + (uint32_t)size;
-    unsigned char head[HEAD] = {
-        length >> 24, length >> 16, length >> 8, length, REPLY_WORD >> 8, 0,
-        call_id >> 24, call_id >> 16, call_id >> 8, call_id};
-    memcpy(at, head, HEAD);
+    unsigned char *head = (unsigned char *)at;
+    put_big_endian(head, OVERHEAD + (uint32_t)size);
+    head[4] = REPLY_FRAME >> 8;
+    head[5] = 0;
+    put_big_endian(head + 6, call_id);
 }
 
 static PyObject *framed(PyObject *reply, uint32_t call_id)
 {
-    char head[HEAD];
+    char head[FRAME_HEAD];
     put_head(head, PyBytes_GET_SIZE(reply), call_id);
-    return joined(head, HEAD, PyBytes_AS_STRING(reply), PyBytes_GET_SIZE(reply));
+    return joined(head, FRAME_HEAD, PyBytes_AS_STRING(reply), PyBytes_GET_SIZE(reply));
 }
 
 static PyObject *given(const Session *session, PyObject *data, Py_ssize_t sent)
@@ -266,17 +263,17 @@ static PyObject *send_long(
         return NULL;
     }
     Py_ssize_t size = PyBytes_GET_SIZE(begin), tail_size = tail ? PyBytes_GET_SIZE(tail) : 0;
-    char head[HEAD];
+    char head[FRAME_HEAD];
     put_head(head, size + tail_size, call_id);
     Sending sending = {
-        turn->fd, {{head, HEAD}, {PyBytes_AS_STRING(begin), size}, {tail ? PyBytes_AS_STRING(tail) : NULL, tail_size}},
+        turn->fd, {{head, FRAME_HEAD}, {PyBytes_AS_STRING(begin), size}, {tail ? PyBytes_AS_STRING(tail) : NULL, tail_size}},
         3, 0};
     int error = send_pieces(&sending, 0, false);
     if (error > 0 && error != EAGAIN && error != EWOULDBLOCK) {
         errno = error;
         PyErr_SetFromErrno(PyExc_OSError);
     } else if (error > 0) {
-        PyObject *first = joined(head, HEAD, PyBytes_AS_STRING(begin), size);
+        PyObject *first = joined(head, FRAME_HEAD, PyBytes_AS_STRING(begin), size);
         if (first != NULL && tail != NULL) {
             found = PyObject_CallFunctionObjArgs(service->names->tailed, first, tail, NULL);
             Py_DECREF(first);

@@ -60,10 +60,14 @@ PyObject *rest_of(const State *state, const Begun *begun, Py_ssize_t begin, PyOb
 PyObject *joined(const char *first, Py_ssize_t first_size, const char *second, Py_ssize_t second_size);
 int two_pieces(const State *state, PyObject *message, PyObject **head, PyObject **tail);
 
-static inline uint32_t number_at(const char *at)
+static inline uint32_t number_at(const char *at) { return big_endian((const uint8_t *)at); }
+
+static inline void put_big_endian(uint8_t *at, uint32_t number)
 {
-    const unsigned char *p = (const unsigned char *)at;
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    at[0] = (uint8_t)(number >> 24);
+    at[1] = (uint8_t)(number >> 16);
+    at[2] = (uint8_t)(number >> 8);
+    at[3] = (uint8_t)number;
 }
 
 PyObject *call_once(

@@ -296,7 +296,7 @@ class Channel(Pool):
         del result
         if isinstance(raised[0], RemoteException):
             # As add_note does to an exception that has just been made, in a third of the time.
-            raised[0].__notes__ = [f"raised by {protocol.name} at {self._peer}"]
+            raised[0].__notes__ = [self._note(protocol)]
         else:
             raised[0] = told(raised[0])
             raised[0].method, raised[0].peer = protocol.name, self._peer
@@ -312,7 +312,11 @@ class Channel(Pool):
             else (codec.encode_call, codec.quick_reply)
         )
         seconds = self._timeout if protocol.timeout is None else protocol.timeout
-        self._routes[protocol] = (encode, decode, seconds, f"raised by {protocol.name} at {self._peer}")
+        self._routes[protocol] = (encode, decode, seconds, self._note(protocol))
+
+    def _note(self, protocol: type[MessageProtocol[typing.Any]]) -> str:
+        """Gives what is noted on an exception that the method has raised."""
+        return f"raised by {protocol.name} at {self._peer}"
 
     def _call_through(
         self,

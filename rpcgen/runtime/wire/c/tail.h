@@ -13,6 +13,7 @@
 /* A value is looked for in so many bytes of a call's arguments; what begins later is received as one piece. */
 #define LOOKED_AT 1024
 
+/* Bytes of a frame before its payload; its kind and flags. */
 enum { FRAME_HEAD = 10, CALL_FRAME = 0x100, REPLY_FRAME = 0x200 };
 
 static inline uint32_t big_endian(const uint8_t *at)
