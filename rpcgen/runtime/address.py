@@ -21,6 +21,11 @@ class Address(Record):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"tcp://{host}:{self.port}"
 
+    @property
+    def lookup(self) -> str | bytes:
+        """The host as ``getaddrinfo`` takes it: a plain name or number in bytes, which loads no tables of IDNA."""
+        return self.host.encode() if self.host.isascii() else self.host
+
     @classmethod
     def of(cls, host: str, port: int | None) -> Address:
         """Gives the address that a program names by host and port.

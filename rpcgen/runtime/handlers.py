@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc
-import difflib
 import inspect
 import typing
 
@@ -90,6 +89,8 @@ def _signature(protocol: Protocol) -> str:
 def _fault(handlers: object, name: str, protocol: Protocol) -> str | None:
     handler = getattr(handlers, name, None)
     if handler is None:
+        import difflib
+
         near = difflib.get_close_matches(name, [n for n in dir(handlers) if not n.startswith("__")], n=1)
         return "is missing" + (f" (there is {near[0]})" if near else "")
     if _is_only_declared(handlers, name):

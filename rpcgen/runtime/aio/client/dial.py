@@ -116,7 +116,7 @@ async def _targets(address: Address) -> list[Target]:
         return targets
     try:
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        found = await loop.getaddrinfo(address.lookup, address.port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         why = error.strerror if isinstance(error, socket.gaierror) else error
         raise Unavailable(f"cannot find the host {address.host!r}: {why}") from error

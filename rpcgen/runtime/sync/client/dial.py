@@ -157,9 +157,7 @@ def _resolve(address: Address, end: float | None) -> list[Target]:
 
 
 def _look_up(address: Address) -> list[Target]:
-    # As bytes, a plain name needs no idna codec either.
-    host: str | bytes = address.host.encode() if address.host.isascii() else address.host
-    found = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM)
+    found = socket.getaddrinfo(address.lookup, address.port, type=socket.SOCK_STREAM)
     return [(family, where) for family, _, _, _, where in found]
 
 

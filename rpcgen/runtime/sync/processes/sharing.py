@@ -8,8 +8,6 @@ are busy, or stopped, it takes it after all.
 
 from __future__ import annotations
 
-import mmap
-
 MOMENT = 0.005
 """Seconds, of the length of Python's turns between threads: so long a process that works may take to accept."""
 
@@ -24,6 +22,8 @@ class Shares:
     """
 
     def __init__(self, places: int) -> None:
+        import mmap
+
         self._counts = memoryview(mmap.mmap(-1, 4 * places)).cast("I")
         for place in range(places):
             self.vacate(place)

@@ -28,7 +28,7 @@ def listen(address: Address, backlog: int) -> socket.socket:
             sock.bind(address.path)
         else:
             family, kind, protocol, _, where = socket.getaddrinfo(
-                address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+                address.lookup or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
             # asyncio, and with it uvicorn, sends at once only where the protocol is said to be TCP.
             sock = socket.socket(family, kind, protocol)
