@@ -33,6 +33,7 @@ from rpcgen.runtime.wire.encoder import default_bytes
 from rpcgen.runtime.wire.row import Fixed, Part, Row, Sized, Whole
 from rpcgen.runtime.wire.scalars import CODES, ENUM_CODE, SIZED, conversion
 from rpcgen.runtime.wire.source import (
+    Function,
     Linker,
     Source,
     Surprise,
@@ -69,6 +70,30 @@ def strings(items: collections.abc.Sequence[str]) -> bytes:
     except IndexError:
         return with_lengths(map(utf8, items))
     return text.encode() if text.isascii() else with_lengths(map(utf8, items))
+
+
+class _StringsByCount(dict[int, Function]):
+    """By the number of strings: what writes so many. A few are written without a loop, in half the time."""
+
+    def __missing__(self, count: int) -> Function:
+        if not 0 < count <= _FEW_STRINGS:
+            return strings
+        source = Source(f"strings_{count}", "items")
+        source.namespace.update(short=_SHORT_TEXT, join="".join, strings=strings)
+        items = [f"item{place}" for place in range(count)]
+        source.line(f"{', '.join(items)}, = items")
+        with source.block("try:"):
+            source.line(f"text = join(({', '.join(f'short[len({item})], {item}' for item in items)}))")
+        with source.block("except IndexError:"):
+            source.line("return strings(items)")
+        source.line("return text.encode() if text.isascii() else strings(items)")
+        self[count] = source.function()
+        return self[count]
+
+
+_FEW_STRINGS = 16
+
+strings_by_count = _StringsByCount()
 
 
 class Writer:
@@ -209,7 +234,7 @@ class Writer:
             return f'b"".join(map({self._to_wire(UUID)}, {value}))'
         elif isinstance(item_type, Scalar) and item_type in SIZED:
             if item_type is STRING:
-                return f"{self.source.constant(strings, 'strings')}({value})"
+                return f"{self.source.constant(strings_by_count, 'strings')}[len({value})]({value})"
             with_length = self.source.constant(with_lengths, "with_lengths")
             return f"{with_length}(map({self._to_wire(item_type)}, {value}))"
         code = self._code(item_type)

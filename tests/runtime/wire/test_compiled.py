@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 import typing
 
+import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from rpcgen import runtime as rpc
 from rpcgen.runtime.wire.plain import UNDECIDED
+from rpcgen.runtime.wire.write import strings_by_count
 from tests.support.schemas import Method, methods, normal, outcome, values
 
 _settings = settings(suppress_health_check=list(HealthCheck))
@@ -100,3 +103,15 @@ def test_every_truncation(method: Method, data: st.DataObject) -> None:
         got = outcome(fast.decode_reply, reply[:size])
         assert got == outcome(reference.decode_reply, reply[:size])
         assert got[0] is rpc.DecodeError
+
+
+@given(st.lists(st.text() | st.sampled_from(["x" * 127, "x" * 128, "\N{SNOWMAN}" * 60]), max_size=20))
+def test_strings_by_their_number(items: list[str]) -> None:
+    expected = b"".join(struct.pack(">I", len(data)) + data for data in (item.encode() for item in items))
+    assert strings_by_count[len(items)](items) == strings_by_count[len(items)](tuple(items)) == expected
+
+
+@pytest.mark.parametrize("items", [[b"bytes"], ["text", 3], [None], ["text", ["l"]]])
+def test_what_are_no_strings(items: list[typing.Any]) -> None:
+    with pytest.raises(TypeError):
+        strings_by_count[len(items)](items)
