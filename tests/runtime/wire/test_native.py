@@ -146,6 +146,68 @@ def test_nothing_leaks() -> None:
     assert max(abs(after - before) for after, before in zip(after_counts, counts, strict=True)) < 50
 
 
+NUMBERS = (
+    rpc.BOOL, rpc.BYTE, rpc.UBYTE, rpc.SHORT, rpc.USHORT, rpc.INT, rpc.UINT, rpc.LONG, rpc.ULONG, rpc.FLOAT, rpc.DOUBLE
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["alone", "in a list"])
+def test_records_of_numbers_alone(nested: bool) -> None:
+    """They have a way of their own, which ends where anything is not as it should be."""
+    fields = [rpc.Field(tag, f"f{tag}", type_) for tag, type_ in enumerate(NUMBERS, 1)]
+    even = struct_class("Even", fields)
+    returns = rpc.ListOf(even) if nested else even
+    fast, reference = (kind("m", (), (), returns, ()) for kind in (plain.MethodCodec, ReferenceCodec))
+
+    def agree(value: typing.Any) -> None:
+        given = [value] if nested else value
+        assert outcome(fast.encode_reply, given) == outcome(reference.encode_reply, given)
+
+    good = [True, -1, 1, -2, 2, -3, 3, -(1 << 62), 1 << 63, 0.5, 0.25]
+    agree(even(*good))
+    for place in range(len(good)):
+        for bad in (None, "x", -1, 1 << 40, 1 << 70, 1e300, True, 2):
+            agree(even(*good[:place], bad, *good[place + 1 :]))
+    agree(object())
+    empty = even(*good)
+    del empty.f3
+    with pytest.raises((AttributeError, rpc.EncodeError)):
+        fast.encode_reply([empty] if nested else empty)
+    assert outcome(fast.encode_reply, even(*good), rpc.Limits(nesting=0)) == outcome(
+        reference.encode_reply, even(*good), rpc.Limits(nesting=0)
+    )
+
+    data = bytes(fast.encode_reply([even(*good)] if nested else even(*good)))
+    assert outcome(fast.decode_reply, data) == outcome(reference.decode_reply, data)
+    for place in range(len(data)):
+        for byte in (0, 1, 2, 5, 255):
+            spoiled = data[:place] + bytes((byte,)) + data[place + 1 :]
+            assert outcome(fast.decode_reply, spoiled) == outcome(reference.decode_reply, spoiled)
+        for odd in (data[:place], data[:place] + data[place + 1 :], data[:place] + b"\3" + data[place:]):
+            assert outcome(fast.decode_reply, odd) == outcome(reference.decode_reply, odd)
+
+
+def test_records_of_numbers_alone_do_not_leak() -> None:
+    even = struct_class("Even", [rpc.Field(1, "a", rpc.ULONG), rpc.Field(2, "b", rpc.BOOL)])
+    codec = plain.MethodCodec("m", (), (), even, ())
+    good, bad = even(1 << 60, True), even(1 << 60, "no")
+    data = bytes(codec.encode_reply(good))
+    spoiled = data[:-1] + b"\2"
+
+    def run(times: int) -> tuple[int, int]:
+        for _ in range(times):
+            codec.decode_reply(codec.encode_reply(good))
+            outcome(codec.encode_reply, bad)
+            outcome(codec.decode_reply, spoiled)
+        gc.collect()
+        return sys.getallocatedblocks(), sys.getrefcount(even)
+
+    run(100)
+    before, after = run(100), run(1000)
+    assert after[0] - before[0] < 50
+    assert after[1] == before[1]
+
+
 def test_a_codec_and_its_classes_can_be_collected() -> None:
     inner = struct_class("Inner", [rpc.Field(1, "a", rpc.INT)])
     outer = struct_class("Outer", [rpc.Field(1, "inner", rpc.ListOf(inner))])

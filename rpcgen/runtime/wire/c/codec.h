@@ -86,7 +86,9 @@ typedef struct Shape {
     int least;            /* bytes that a value takes at least */
     bool acyclic;         /* what is read as this can be no part of a cycle: the collector need not know it */
     bool direct;          /* instances are made by setting their slots */
+    bool bare;            /* and an instance is slots alone, from the allocator of objects and back to it */
     int highest;          /* tag that is known, reserved ones included */
+    int even;             /* bytes of a record of numbers that must all be there, without its length; else 0 */
     Py_ssize_t places;    /* of the constructor or method */
     Py_ssize_t count;
     Field *fields;        /* by their tags */
@@ -171,6 +173,8 @@ typedef struct {
 int write_value(Writer *writer, const Shape *shape, PyObject *value);
 int write_fields(Writer *writer, const Shape *shape, PyObject *instance, PyObject *const *values, PyObject *default_);
 int write_room(Writer *writer, Py_ssize_t more);
+PyObject *even_reply(const Shape *shape, PyObject *value);
+PyObject *read_even_reply(const Shape *shape, PyObject *data);
 PyObject *read_value(Reader *reader, const Shape *shape);
 int read_fields(Reader *reader, const Shape *shape, PyObject **values, bool arguments);
 int read_tailed_fields(const Tailed *message, const Bounds *bounds, const Shape *shape, PyObject **values);

@@ -405,22 +405,59 @@ static APART PyObject *read_called(Reader *reader, const Shape *shape)
     return instance;
 }
 
+/* An instance whose slots are empty, which the collector does not know. */
+static INLINE PyObject *made(const Shape *shape)
+{
+    PyTypeObject *cls = (PyTypeObject *)shape->cls;
+    PyObject *instance = shape->bare ? PyObject_New(PyObject, cls) : cls->tp_alloc(cls, 0);
+    if (RARE(instance == NULL))
+        return NULL;
+    if (shape->bare)
+        memset(instance + 1, 0, cls->tp_basicsize - sizeof *instance);
+    else if (PyType_IS_GC(cls))
+        PyObject_GC_UnTrack(instance);
+    return instance;
+}
+
 static PyObject *read_record(Reader *reader, const Shape *shape)
 {
     if (!shape->direct)
         return read_called(reader, shape);
-    PyTypeObject *cls = (PyTypeObject *)shape->cls;
-    PyObject *instance = cls->tp_alloc(cls, 0);
+    bool tracked = PyType_IS_GC((PyTypeObject *)shape->cls);
+    PyObject *instance = made(shape);
     if (RARE(instance == NULL))
         return NULL;
-    bool tracked = PyType_IS_GC(cls);
-    if (tracked) /* nobody is to find it while it is not whole */
-        PyObject_GC_UnTrack(instance);
     if (RARE(fill(reader, shape, NULL, instance, false) < 0))
         Py_CLEAR(instance);
     else if (tracked && !shape->acyclic)
         PyObject_GC_Track(instance);
     return instance;
+}
+
+/* An even record of exactly its size. NULL, mostly without an error, for one that is not as it should be. */
+static INLINE PyObject *read_even(const uint8_t *at, const Shape *shape)
+{
+    PyObject *instance = made(shape), *number;
+    if (RARE(instance == NULL))
+        return NULL;
+    for (const Field *field = shape->fields, *end = field + shape->count; field < end; field++) {
+        if (RARE(*at != field->tag || (number = get_number(field->shape->kind, at + 1)) == NULL)) {
+            Py_DECREF(instance);
+            return NULL;
+        }
+        *(PyObject **)((char *)instance + field->offset) = number;
+        at += 1 + field->shape->width;
+    }
+    return instance;
+}
+
+/* The reply that returns an even record, from all of its bytes. NULL, as ever, for what is anything else. */
+PyObject *read_even_reply(const Shape *shape, PyObject *data)
+{
+    const uint8_t *at = (const uint8_t *)PyBytes_AS_STRING(data);
+    if (RARE(PyBytes_GET_SIZE(data) != 5 + shape->even || !shape->direct || *at != 1 || get32(at + 1) != (uint32_t)shape->even))
+        return NULL;
+    return read_even(at + 5, shape);
 }
 
 static PyObject *read_union(Reader *reader, const Shape *shape)
@@ -454,6 +491,14 @@ static PyObject *read_block(Reader *reader, const Shape *shape)
     const uint8_t *end = take_length(reader), *outer = reader->end;
     if (RARE(end == NULL) || --reader->items < 0 || --reader->room < 0)
         return NULL;
+    if (shape->even && shape->direct && end - reader->at == shape->even) {
+        PyObject *instance = read_even(reader->at, shape);
+        if (RARE(instance == NULL))
+            return NULL;
+        reader->at = end;
+        reader->room++;
+        return instance;
+    }
     reader->end = end;
     PyObject *value = shape->kind == K_UNION ? read_union(reader, shape) : read_record(reader, shape);
     reader->end = outer;

@@ -620,10 +620,48 @@ static APART int write_union(Writer *writer, const Shape *shape, PyObject *value
     return write_unknown(writer, shape, value);
 }
 
+/* A record that is even, of exactly its class, behind its length. There is room for it. */
+static INLINE int put_even(uint8_t *at, const Shape *shape, PyObject *value)
+{
+    put32(at, (uint32_t)shape->even);
+    at += 4;
+    for (const Field *field = shape->fields, *end = field + shape->count; field < end; field++) {
+        PyObject *number = *(PyObject **)((char *)value + field->offset);
+        *at = field->tag;
+        if (RARE(number == NULL || put_number(field->shape->kind, at + 1, number) < 0))
+            return -1;
+        at += 1 + field->shape->width;
+    }
+    return 0;
+}
+
+/* The reply that returns an even record: its size is known before. NULL where that must be found out otherwise. */
+PyObject *even_reply(const Shape *shape, PyObject *value)
+{
+    if (RARE((PyObject *)Py_TYPE(value) != shape->cls))
+        return NULL;
+    PyObject *reply = PyBytes_FromStringAndSize(NULL, 5 + shape->even);
+    if (reply == NULL)
+        return NULL;
+    *PyBytes_AS_STRING(reply) = 1;
+    if (RARE(put_even((uint8_t *)PyBytes_AS_STRING(reply) + 1, shape, value) < 0))
+        Py_CLEAR(reply);
+    return reply;
+}
+
 static APART int write_record(Writer *writer, const Shape *shape, PyObject *value)
 {
     Py_ssize_t start;
-    if (RARE((PyObject *)Py_TYPE(value) != shape->cls || --writer->room < 0) || begin_sized(writer, &start) < 0)
+    if (RARE((PyObject *)Py_TYPE(value) != shape->cls || --writer->room < 0))
+        return -1;
+    if (shape->even) {
+        if (have_room(writer, 4 + shape->even) < 0 || put_even(writer->at, shape, value) < 0)
+            return -1;
+        writer->at += 4 + shape->even;
+        writer->room++;
+        return 0;
+    }
+    if (begin_sized(writer, &start) < 0)
         return -1;
     if (write_each(writer, shape, value, NULL, NULL) < 0)
         return -1;

@@ -186,6 +186,13 @@ PyObject *long_reply(const Method *method, PyObject *value)
     return tailed_new(method->tailed, PyBytes_FromStringAndSize((const char *)head, at + 4 - head), value);
 }
 
+/* Whether the method returns an even record, which the limits then allow: replies of one size. */
+static INLINE bool has_even_reply(const Method *method, PyObject *limits)
+{
+    return method->result != NULL && method->result->even && !method->optional
+        && (limits == NULL || limits == method->limits) && method->bounds.room > 0 && method->bounds.items > 0;
+}
+
 static PyObject *encode_reply(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     PyObject *value, *limits;
@@ -197,6 +204,11 @@ static PyObject *encode_reply(Method *method, PyObject *const *args, Py_ssize_t 
     if (RARE(has_long_reply(method, value))) {
         PyObject *reply = long_reply(method, value);
         return reply ? reply : ask(method, REPLY, value, limits);
+    }
+    if (has_even_reply(method, limits)) {
+        PyObject *reply = even_reply(method->result, value);
+        if (reply != NULL)
+            return reply;
     }
     if (bounds_of(method, limits, &bounds) < 0 || begin(&writer, method, small, method->sizes[1], bounds.room) < 0
         || write_reply(&writer, method, value) < 0) {
@@ -334,6 +346,11 @@ static PyObject *reply(Method *method, PyObject *data, PyObject *limits)
     Bounds bounds;
     Reader reader;
     Py_buffer view;
+    if (has_even_reply(method, limits) && PyBytes_CheckExact(data)) {
+        PyObject *value = read_even_reply(method->result, data);
+        if (value != NULL || PyErr_Occurred())
+            return value;
+    }
     if (bounds_of(method, limits, &bounds) < 0)
         return NULL;
     if (RARE(Py_IS_TYPE(data, method->tailed)))

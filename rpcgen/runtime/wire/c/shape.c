@@ -181,6 +181,33 @@ static bool are_placed(const Field *fields, Py_ssize_t count, Py_ssize_t places)
     return left == 0;
 }
 
+/* Whether PyObject_New makes what tp_alloc would make. */
+static bool is_bare(PyTypeObject *cls)
+{
+    bool is_managed = false;
+#ifdef Py_TPFLAGS_MANAGED_DICT
+    is_managed = is_managed || (cls->tp_flags & Py_TPFLAGS_MANAGED_DICT);
+#endif
+#ifdef Py_TPFLAGS_MANAGED_WEAKREF
+    is_managed = is_managed || (cls->tp_flags & Py_TPFLAGS_MANAGED_WEAKREF);
+#endif
+    return !is_managed && !PyType_IS_GC(cls) && cls->tp_itemsize == 0 && cls->tp_alloc == PyType_GenericAlloc
+        && cls->tp_free == PyObject_Free;
+}
+
+/* Bytes of the fields if each is a number in a slot that must be there, else 0. */
+static int even_size(const Field *fields, Py_ssize_t count)
+{
+    int size = 0;
+    for (const Field *field = fields; field < fields + count; field++) {
+        bool is_plain = field->absence == REQUIRED && !field->optional && field->left_out == NULL && field->offset > 0;
+        if (!is_plain || !IS_NUMBER(field->shape->kind))
+            return 0;
+        size += 1 + field->shape->width;
+    }
+    return size;
+}
+
 static PyObject *shape_fill(Shape *shape, PyObject *args)
 {
     PyObject *rows;
@@ -217,6 +244,8 @@ static PyObject *shape_fill(Shape *shape, PyObject *args)
     shape->places = places;
     shape->highest = highest;
     shape->direct = direct && shape->cls != NULL;
+    shape->bare = shape->direct && is_bare((PyTypeObject *)shape->cls);
+    shape->even = shape->kind == K_RECORD && shape->cls != NULL ? even_size(fields, count) : 0;
     Py_RETURN_NONE;
 }
 
