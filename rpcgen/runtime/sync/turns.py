@@ -23,10 +23,13 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.tailed import Message
 
     Function: typing.TypeAlias = collections.abc.Callable[..., typing.Any]
-    Route: typing.TypeAlias = tuple[Function, Function, float | None, str]
-    """Of a method's calls: what encodes them and decodes their replies, their timeout, and what is noted on exceptions."""
+    Route: typing.TypeAlias = tuple[Function, Function, float | None, str, int]
+    """Of a method's calls: what encodes them and decodes their replies, their timeout, what is noted on exceptions, and
+    where a plain reply has the length of the bytes that it returns (0: it returns none)."""
 
-    Exchange: typing.TypeAlias = collections.abc.Callable[[int, Message], bytes | tuple[int, int]]
+    Exchange: typing.TypeAlias = collections.abc.Callable[
+        [int, Message, float, int, int], Message | tuple[int, int]
+    ]
     Call: typing.TypeAlias = collections.abc.Callable[
         [int, Message, int, float, int], Message | tuple[int, int, bytes]
     ]
@@ -60,8 +63,17 @@ MORE = getattr(socket, "MSG_MORE", 0)
 WOULD_BLOCK = (errno.EAGAIN, errno.EWOULDBLOCK)
 
 
-def _exchange(fd: int, message: Message) -> bytes | tuple[int, int]:
+def _exchange(
+    fd: int, message: Message, seconds: float, tail: int, longest: int
+) -> Message | tuple[int, int]:
     """Sends a message and receives once.
+
+    Args:
+        fd: The connection's.
+        message: Here at most ``LONGEST_CALL`` bytes.
+        seconds: That are left; 0: no deadline.
+        tail: Where a reply that returns bytes has their length; 0: it returns none.
+        longest: Bytes of the longest reply that is received whole, if it ends with long bytes; in C.
 
     Returns:
         What came, ``b""`` at the connection's end; or how many bytes were sent, and the errno
@@ -112,7 +124,7 @@ def _call(
 
 
 LONGEST_CALL: int = 4096
-"""Bytes of a frame that ``call`` sends. So many find room in an idle socket's buffer, whose least size is 4.6 KiB."""
+"""Bytes of a message that ``call`` and ``exchange`` send. So many find room in an idle socket's buffer, whose least size is 4.6 KiB."""
 
 
 class Line:

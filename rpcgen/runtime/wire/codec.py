@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing
 
 from rpcgen.runtime.errors import DecodeError, EncodeError, FaultCode, RemoteException, RemoteFault
-from rpcgen.runtime.schema import DEFAULT, REQUIRED, STRING, VOID, Field, OptionalOf, Reserved, Type
+from rpcgen.runtime.schema import BYTES, DEFAULT, REQUIRED, STRING, VOID, Field, OptionalOf, Reserved, Type
 from rpcgen.runtime.wire.frames import CALL, CALL_HEAD, LAST_ID, pack_head
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS, Limits
 from rpcgen.runtime.wire.types import Misfit
@@ -56,6 +56,13 @@ class ReferenceCodec:
         self.raises = raises
         self.oneway = oneway
 
+    @property
+    def tail(self) -> int:
+        """The place at which a reply that returns bytes has their length; 0: the method returns none."""
+        if isinstance(self.returns, OptionalOf):
+            return 2 if self.returns.item is BYTES else 0
+        return 1 if self.returns is BYTES else 0
+
     def encode_call(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
         """Gives a whole call message.
 
@@ -68,6 +75,12 @@ class ReferenceCodec:
         """
         name, block = self.name.encode(), self._block(args, limits)
         return b"".join((len(name).to_bytes(4, "big"), name, len(block).to_bytes(4, "big"), block))
+
+    def encode_plain(
+        self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS
+    ) -> Message:
+        """Gives the same as ``encode_call``, to be sent."""
+        return self.encode_call(args, limits)
 
     def encode_block(
         self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS

@@ -28,6 +28,7 @@ from rpcgen.runtime.schema import (
 )
 from rpcgen.runtime.wire._codec import Method, Shape
 from rpcgen.runtime.wire.limits import DEFAULT_LIMITS
+from rpcgen.runtime.wire.plain import MESSAGES
 from rpcgen.runtime.wire.types import height, is_message_only, is_union, resolved
 
 if typing.TYPE_CHECKING:
@@ -49,8 +50,7 @@ def method(codec: ReferenceCodec, slow: tuple[collections.abc.Callable[..., typi
 
     Args:
         codec: The method's.
-        slow: What decides where C does not: for encode_call, decode_args, encode_reply,
-            encode_raised, decode_reply, quick_reply, reply_scan, encode_frame and encode_block.
+        slow: What decides where C does not: for each of ``plain.MESSAGES``, in their order.
     """
     made: Made = {}
     arguments = Shape("record")
@@ -147,7 +147,7 @@ def _bytes(shape: Shape, field: Field) -> bytes:
 
     nothing = Shape("record")
     nothing.fill((), False, 0)
-    writer = Method(b"", nothing, shape, False, (), {}, (reference,) * 9, DEFAULT, DEFAULT_LIMITS)
+    writer = Method(b"", nothing, shape, False, (), {}, (reference,) * len(MESSAGES), DEFAULT, DEFAULT_LIMITS)
     return bytes(writer.encode_reply(field.default))[1:]
 
 

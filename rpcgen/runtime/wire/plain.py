@@ -42,6 +42,7 @@ MESSAGES = (
     "reply_scan",
     "encode_frame",
     "encode_block",
+    "encode_plain",
 )
 """The functions of a codec, in the order in which the C codec is given the reference's."""
 
@@ -58,7 +59,7 @@ _u32 = struct.Struct(">I").unpack_from
 
 _LONG = 64 * 1024
 
-_AS_IT_IS = frozenset(("reply_scan", "encode_frame"))
+_AS_IT_IS = frozenset(("reply_scan", "encode_frame", "encode_plain"))
 """What is not compiled: it has nothing to gain."""
 
 _FRAMED = b"\xc1"
@@ -77,6 +78,11 @@ class MethodCodec(ReferenceCodec):
 
     def encode_call(self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS) -> bytes:
         return self._own("encode_call")(args, limits)  # type: ignore[no-any-return]
+
+    def encode_plain(
+        self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS
+    ) -> Message:
+        return self._own("encode_plain")(args, limits)  # type: ignore[no-any-return]
 
     def encode_block(
         self, args: collections.abc.Sequence[object], limits: Limits = DEFAULT_LIMITS

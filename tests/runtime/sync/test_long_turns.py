@@ -214,6 +214,14 @@ def serve(
     )
 
 
+def plain_serve(
+    sock: socket.socket, answers: typing.Any, waiting: typing.Callable[[], int] = int
+) -> typing.Any:
+    assert turns.serve is not None
+    served = typing.cast(typing.Any, Served())
+    return turns.serve(sock.fileno(), answers, waiting, served, Context(""), 255, LONGEST)
+
+
 class TestServe:
     @settings(max_examples=60, deadline=None)
     @given(SIZES, SIZES, st.lists(st.integers(0, 400_000), max_size=4))
@@ -305,6 +313,165 @@ class TestServe:
 
         with pytest.raises(OSError, match=r"Broken pipe|reset"):
             serve(one, {"put": answer})
+
+
+def plain_call(name: bytes, block: bytes) -> bytes:
+    return len(name).to_bytes(4, "big") + name + len(block).to_bytes(4, "big") + block
+
+
+def talking(
+    sock: socket.socket, parts: typing.Sequence[bytes], replied: int
+) -> tuple[threading.Thread, list[bytes]]:
+    """Sends these parts, reads so many bytes and says that no more comes; gives the thread, and what it will have read."""
+    got: list[bytes] = []
+
+    def work() -> None:
+        with contextlib.suppress(OSError):  # nobody takes the rest
+            for part in parts:
+                sock.sendall(part)
+            got.append(exactly(sock, replied))
+            sock.shutdown(socket.SHUT_WR)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, got
+
+
+class TestPlain:
+    """The same in plain messages, where nothing but the method's type tells how long a reply is."""
+
+    @settings(max_examples=60, deadline=None)
+    @given(SIZES, SIZES, st.sampled_from([1, 2]), st.lists(st.integers(0, 400_000), max_size=4))
+    def test_exchange_with_any_lengths_in_any_parts(
+        self, sent: int, replied: int, tail: int, cuts: list[int]
+    ) -> None:
+        message = services.EchoProtocol.codec().encode_plain((bytes(sent),))
+        before = bytes(message)
+        reply = b"\x01" * tail + replied.to_bytes(4, "big") + b"r" * replied
+        places = sorted({0, len(reply), *(min(cut, len(reply)) for cut in cuts)})
+        one, other = socket.socketpair()
+        with one, other:
+            thread, got = replying(other, len(before), [reply[a:b] for a, b in itertools.pairwise(places)])
+            found = turns.exchange(one.fileno(), message, 0.0, tail, LONGEST)
+            one.close()
+            thread.join()
+        assert isinstance(found, bytes | Tailed)
+        assert reply.startswith(bytes(found))
+        if isinstance(found, Tailed):
+            assert (found.head, found.tail) == (reply[: tail + 4], b"r" * replied)
+            assert replied >= 65_536
+        elif not cuts:
+            assert len(found) == min(len(reply), turns.ROOM)
+            assert replied < 65_536
+        assert got == [before]
+
+    @pytest.mark.parametrize(
+        ("begun", "tail", "longest"),
+        [
+            (b"\x01" + (100_000).to_bytes(4, "big") + bytes(9_000), 0, LONGEST),
+            (b"\x01" + (100_000).to_bytes(4, "big") + bytes(9_000), 1, 100_004),
+            (b"\x02" + (100_000).to_bytes(4, "big") + bytes(9_000), 1, LONGEST),
+            (b"\x01\0" + (100_000).to_bytes(4, "big") + bytes(9_000), 2, LONGEST),
+            (b"\x01" + (65_535).to_bytes(4, "big") + bytes(9_000), 1, LONGEST),
+            (b"\x01" + (65_536).to_bytes(4, "big")[:3], 1, LONGEST),
+        ],
+        ids=["no bytes", "above the limit", "raised", "none", "not long", "too little"],
+    )
+    def test_what_is_not_long_bytes_is_one_receive(
+        self, pair: Pair, begun: bytes, tail: int, longest: int
+    ) -> None:
+        one, other = pair
+        other.send(begun)
+        assert turns.exchange(one.fileno(), b"there", 0.0, tail, longest) == begun
+
+    @pytest.mark.parametrize("ends", [False, True])
+    def test_a_reply_that_stops_is_given_back_as_far_as_it_came(self, pair: Pair, ends: bool) -> None:
+        one, other = pair
+        begun = b"\x01" + (100_000).to_bytes(4, "big") + bytes(20_000)
+        other.send(begun)
+        if ends:
+            other.shutdown(socket.SHUT_WR)
+        assert turns.exchange(one.fileno(), b"there", 0.0, 1, LONGEST) == begun
+
+    def test_the_time_is_up_once_it_is_sent(self, pair: Pair) -> None:
+        one, other = pair
+        message = bytes(100_000)
+        thread, got = replying(other, len(message), [])
+        assert turns.exchange(one.fileno(), message, 0.05, 1, LONGEST) == (len(message), errno.EAGAIN)
+        thread.join()
+        assert got == [message]
+
+    @settings(max_examples=60, deadline=None)
+    @given(SIZES, SIZES, st.lists(st.integers(0, 400_000), max_size=4))
+    def test_serve_with_any_lengths_in_any_parts(self, sent: int, replied: int, cuts: list[int]) -> None:
+        block = b"\x01\0\0\0\x03key\x02" + sent.to_bytes(4, "big") + b"c" * sent
+        call = plain_call(b"put", block)
+        places = sorted({0, len(call), *(min(cut, len(call)) for cut in cuts)})
+        blocks: list[typing.Any] = []
+
+        def answer(given: typing.Any) -> typing.Any:
+            blocks.append(given)
+            tail = b"r" * replied
+            return Tailed(b"\x01head", tail) if replied >= 65_536 else b"\x01head" + tail
+
+        one, other = socket.socketpair()
+        with one, other:
+            thread, got = talking(
+                other, [call[begin:end] for begin, end in itertools.pairwise(places)], 5 + replied
+            )
+            data = plain_serve(one, {"put": answer})
+            if blocks:
+                assert data == b""
+                assert blocks == [block]
+                assert isinstance(blocks[0], Tailed) == (sent >= 65_536)
+            else:  # parts came late: what came is given back
+                assert call.startswith(data)
+                assert cuts
+                one.close()
+            thread.join()
+        if blocks:
+            assert got == [b"\x01head" + b"r" * replied]
+
+    def test_a_call_that_stops_is_given_back_as_far_as_it_came(self, pair: Pair) -> None:
+        one, other = pair
+        begun = plain_call(b"put", b"\x01" + (100_000).to_bytes(4, "big") + bytes(100_000))[:-1]
+        thread = threading.Thread(target=lambda: other.sendall(begun))
+        thread.start()
+        assert plain_serve(one, {"put": lambda block: b"\x01"}) == begun
+        thread.join()
+
+    @pytest.mark.parametrize("in_two", [False, True])
+    def test_a_reply_that_finds_no_room_is_given_back_with_what_was_sent(
+        self, pair: Pair, in_two: bool
+    ) -> None:
+        one, other = pair
+        set_timeout(one, socket.SO_SNDTIMEO, 0.01)
+        tail = bytes(8 << 20)
+        reply: typing.Any = Tailed(b"\x01", tail) if in_two else b"\x01" + tail
+        other.send(plain_call(b"put", b""))
+        data, sent = plain_serve(one, {"put": lambda block: reply})
+        assert data is reply
+        assert 0 < sent < len(reply)
+        assert exactly(other, sent) == bytes(reply)[:sent]
+
+    def test_the_thread_is_wanted_elsewhere_after_a_long_reply(self, pair: Pair) -> None:
+        one, other = pair
+        reply: typing.Any = Tailed(b"\x01", bytes(70_000))
+        thread, got = talking(other, [plain_call(b"put", b"")], len(reply))
+        assert plain_serve(one, {"put": lambda block: reply}, lambda: 1) == (reply, len(reply))
+        thread.join()
+        assert got == [bytes(reply)]
+
+    def test_the_client_has_gone(self, pair: Pair) -> None:
+        one, other = pair
+        other.send(plain_call(b"put", b""))
+
+        def answer(block: object) -> bytes:
+            other.close()
+            return b"\x01" + bytes(100_000)
+
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):
+            plain_serve(one, {"put": answer})
 
 
 class TestDeadline:

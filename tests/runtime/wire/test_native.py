@@ -364,7 +364,17 @@ def test_what_makes_no_shape_or_method_is_refused() -> None:
     record.fill((row,), True, 1)
     with pytest.raises(TypeError):
         record.fill((row,), True, 1)
-    good: tuple[typing.Any, ...] = (b"m", record, None, False, (), {}, (len,) * 9, None, rpc.Limits())
+    good: tuple[typing.Any, ...] = (
+        b"m",
+        record,
+        None,
+        False,
+        (),
+        {},
+        (len,) * len(plain.MESSAGES),
+        None,
+        rpc.Limits(),
+    )
     Method(*good)
     for place, bad in enumerate(("m", number, 5, None, [], (), (len,), None, 5)):
         if place not in (3, 7):

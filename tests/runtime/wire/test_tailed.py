@@ -155,6 +155,7 @@ class TestCodec:
         is_bytes = isinstance(value, bytes) and size >= LONG
         for kind, given_ in (
             ("encode_call", args),
+            ("encode_plain", args),
             ("encode_block", args),
             ("encode_frame", args),
             ("encode_reply", value),
@@ -190,7 +191,7 @@ class TestCodec:
     )
     def test_what_does_not_fit_is_said_as_ever(self, args: list[typing.Any]) -> None:
         fast, reference = codecs(rpc.BYTES)
-        for kind in ("encode_block", "encode_frame"):
+        for kind in ("encode_plain", "encode_block", "encode_frame"):
             assert outcome(getattr(fast, kind), args) == outcome(getattr(reference, kind), args)
 
     @pytest.mark.parametrize("type_", ENDS, ids=repr)

@@ -104,19 +104,103 @@ static Turn *first_turn(long fd)
     return turn;
 }
 
+/* Bytes of one receive below which it is a trickle, as in connection.py. */
+#define TRICKLE 4096
+
+/* Milliseconds in which the next part of a long call comes, and seconds in which all of it does; else it is left to
+   the caller, whose thread has others to serve. */
+#define QUIET 5
+#define MOST 0.05
+
+/* The arguments of a call of so many bytes; NULL without an error if they were not received: then ``come`` is what
+   was. */
+static PyObject *arguments_of(
+    const Service *service, const Turn *turn, const Call *call, Py_ssize_t size, PyObject **come)
+{
+    Py_ssize_t begin = call->block - turn->room;
+    if (size == turn->received)
+        return PyBytes_FromStringAndSize(call->block, call->block_size);
+    Begun begun = {
+        turn->fd, turn->room, turn->received, size, begin,
+        last_argument((const uint8_t *)turn->room, turn->received, size, begin), QUIET, now() + MOST};
+    return rest_of(service->names, &begun, come);
+}
+
+/* Bytes of replies that are copied into one piece with their frame's head. */
+#define JOINED (32 * 1024)
+
+/* Sends a long reply behind so many bytes. 0: all of it was sent; 1: only so many bytes; -1: an error. */
+static int send_long(
+    const State *state, int fd, const char *before, Py_ssize_t size, PyObject *reply, Py_ssize_t *sent)
+{
+    PyObject *head, *tail;
+    if (two_pieces(state, reply, &head, &tail) < 0)
+        return -1;
+    Sending sending = {
+        fd, {{(void *)before, size}, {PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head)}, {NULL, 0}}, 3, 0};
+    if (tail != NULL)
+        sending.pieces[2] = (struct iovec){PyBytes_AS_STRING(tail), PyBytes_GET_SIZE(tail)};
+    int error = send_pieces(&sending, 0, false);
+    *sent = sending.sent;
+    Py_DECREF(head);
+    Py_XDECREF(tail);
+    if (error > 0 && error != EAGAIN && error != EWOULDBLOCK) {
+        errno = error;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    return error < 0 ? -1 : error > 0;
+}
+
 /* Plain messages */
 
-/* Whether one whole call has come, and nothing else. */
-static bool is_call(const Turn *turn, Py_ssize_t longest_name, Py_ssize_t longest, Call *call)
+/* Whether a call has come, or more than a little of its beginning, and nothing else; and its size. */
+static bool is_call(const Turn *turn, Py_ssize_t longest_name, Py_ssize_t longest, Call *call, Py_ssize_t *size)
 {
-    Py_ssize_t size = turn->received;
-    if (size < 8 || size > longest)
+    Py_ssize_t received = turn->received;
+    if (received < 8)
         return false;
-    uint32_t name = number_at(turn->room);
-    if (name > longest_name || name > size - 8 || number_at(turn->room + 4 + name) != size - 8 - name)
+    int64_t name = number_at(turn->room);
+    if (name > longest_name || name > received - 8)
         return false;
-    *call = (Call){turn->room + 4, turn->room + 8 + name, name, size - 8 - name, 0};
+    int64_t whole = 8 + name + number_at(turn->room + 4 + name);
+    if (whole < received || whole > longest || (whole > received && received < TRICKLE))
+        return false;
+    *size = (Py_ssize_t)whole;
+    *call = (Call){turn->room + 4, turn->room + 8 + name, (Py_ssize_t)name, received - 8 - (Py_ssize_t)name, 0};
     return true;
+}
+
+/* Begins the next turn, with receiving. */
+static int take_next(Turn *turn)
+{
+    turn->message = NULL;
+    turn->size = 0;
+    turn->receives = true;
+    return take(turn);
+}
+
+/* Sends a reply, and receives after it unless the thread is wanted elsewhere. 0: that was done; 1: only so many bytes
+   were sent, or the thread is wanted; -1: an error. */
+static int send_and_take(const State *state, Turn *turn, PyObject *reply, bool is_wanted, Py_ssize_t *sent)
+{
+    if (!PyBytes_CheckExact(reply) || PyBytes_GET_SIZE(reply) > JOINED) {
+        int left = send_long(state, turn->fd, NULL, 0, reply, sent);
+        return left != 0 || is_wanted ? (left ? left : 1) : take_next(turn);
+    }
+    turn->receives = !is_wanted;
+    turn->message = PyBytes_AS_STRING(reply);
+    turn->size = PyBytes_GET_SIZE(reply);
+    if (take(turn) < 0)
+        return -1;
+    *sent = turn->sent;
+    if (turn->sent == turn->size && turn->receives)
+        return 0;
+    if (turn->error && !would_block(turn)) {
+        failed(turn);
+        return -1;
+    }
+    return 1;
 }
 
 static PyObject *serve_all(const Service *service, Turn *turn, Py_ssize_t longest_name, Py_ssize_t longest)
@@ -127,38 +211,35 @@ static PyObject *serve_all(const Service *service, Turn *turn, Py_ssize_t longes
         if (turn->received < 0)
             return would_block(turn) ? Py_NewRef(Py_None) : failed(turn);
         Call call;
-        PyObject *reply = NULL;
-        PyObject *answer = is_call(turn, longest_name, longest, &call) ? answer_of(service, &call) : NULL;
-        if (answer != NULL)
-            reply = answer_to(answer, PyBytes_FromStringAndSize(call.block, call.block_size), NULL, 0);
+        Py_ssize_t size, sent = 0;
+        PyObject *reply = NULL, *come = NULL;
+        PyObject *answer = is_call(turn, longest_name, longest, &call, &size) ? answer_of(service, &call) : NULL;
+        if (answer != NULL) {
+            PyObject *block = arguments_of(service, turn, &call, size, &come);
+            if (come != NULL) {
+                Py_DECREF(answer);
+                return come;
+            }
+            reply = answer_to(answer, block, NULL, 0);
+        }
         if (reply == NULL)
             return PyErr_Occurred() ? NULL : PyBytes_FromStringAndSize(turn->room, turn->received);
-        int unusual = PyBytes_Check(reply) ? has_metadata(service, service->context) : 1;
-        int wanted = unusual ? 0 : is_wanted(service);
-        PyObject *given = NULL;
-        if (unusual > 0) {
-            given = Py_BuildValue("On", reply, (Py_ssize_t)0);
-        } else if (unusual == 0 && wanted >= 0) {
-            turn->receives = !wanted;
-            turn->message = PyBytes_AS_STRING(reply);
-            turn->size = PyBytes_GET_SIZE(reply);
-            if (take(turn) == 0) {
-                if (turn->sent == turn->size && turn->receives) {
-                    Py_DECREF(reply);
-                    continue;
-                }
-                given = turn->error && !would_block(turn) ? failed(turn) : Py_BuildValue("On", reply, turn->sent);
-            }
+        int left = has_metadata(service, service->context);
+        if (left == 0) {
+            int wanted = is_wanted(service);
+            left = wanted < 0 ? -1 : send_and_take(service->names, turn, reply, wanted, &sent);
         }
+        PyObject *given = left > 0 ? Py_BuildValue("On", reply, sent) : NULL;
         Py_DECREF(reply);
-        return given;
+        if (left != 0)
+            return given;
     }
 }
 
 /* serve(fd, answers, waiting, dispatcher, context, name, message): receives and answers whole, usual calls
    while they follow each other. Gives what was received if it is anything else (b"" at the end), None if
    nothing came in time, (reply, bytes sent) if it was not sent wholly, or the thread is wanted elsewhere;
-   none were, where the reply is in two pieces or the context has metadata for it. */
+   none were, where the context has metadata for it. */
 PyObject *turns_serve(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     if (count != 7 || !PyDict_CheckExact(args[1])) {
@@ -183,9 +264,6 @@ PyObject *turns_serve(PyObject *module, PyObject *const *args, Py_ssize_t count)
 
 #define OVERHEAD 6           /* bytes of a frame's head that its length counts */
 
-/* Bytes of one receive below which it is a trickle, as in connection.py. */
-#define TRICKLE 4096
-
 #define RECEIVED -1
 #define UNANSWERED -2
 
@@ -197,7 +275,8 @@ typedef struct {
 } Session;
 
 /* Whether a frame has come, or more than a little of its beginning: who sends slowly is waited for elsewhere. */
-static bool is_frame(const Turn *turn, const Session *session, uint32_t *call_id, Call *call)
+static bool is_frame(
+    const Turn *turn, const Session *session, uint32_t *call_id, Call *call, Py_ssize_t *whole)
 {
     const char *at = turn->room;
     Py_ssize_t size = turn->received;
@@ -210,22 +289,9 @@ static bool is_frame(const Turn *turn, const Session *session, uint32_t *call_id
     *call_id = number_at(at + 6);
     if ((number_at(at + 2) & 0xFFFF) != CALL_FRAME || *call_id <= session->last)
         return false;
+    *whole = (Py_ssize_t)length + 4;
     *call = (Call){at + FRAME_HEAD + 1, at + begin, name, size - begin, number_at(at + begin - 4)};
     return true;
-}
-
-/* Milliseconds in which the next part of a long call comes, and seconds in which all of it does; else it is left to
-   the caller, whose thread has others to serve. */
-#define QUIET 5
-#define MOST 0.05
-
-/* The arguments of a call; NULL without an error if they were not received: then ``come`` is what was. */
-static PyObject *arguments_of(const Service *service, const Turn *turn, const Call *call, PyObject **come)
-{
-    if (number_at(turn->room) == turn->received - 4)
-        return PyBytes_FromStringAndSize(call->block, call->block_size);
-    Begun begun = {turn->fd, turn->room, turn->received, QUIET, now() + MOST};
-    return rest_of(service->names, &begun, call->block - turn->room, come);
 }
 
 /* The head of a REPLY of so many bytes. */
@@ -238,54 +304,26 @@ static void put_head(char *at, Py_ssize_t size, uint32_t call_id)
     put_big_endian(head + 6, call_id);
 }
 
-static PyObject *framed(PyObject *reply, uint32_t call_id)
-{
-    char head[FRAME_HEAD];
-    put_head(head, PyBytes_GET_SIZE(reply), call_id);
-    return joined(head, FRAME_HEAD, PyBytes_AS_STRING(reply), PyBytes_GET_SIZE(reply));
-}
-
 static PyObject *given(const Session *session, PyObject *data, Py_ssize_t sent)
 {
     return data == NULL ? NULL : Py_BuildValue("kNn", (unsigned long)session->last, data, sent);
 }
 
-/* Bytes of replies that are copied into one piece with their frame's head. */
-#define JOINED (32 * 1024)
-
-/* Sends a long reply, which it takes. NULL without an error where all was sent, else what serve_frames gives. */
-static PyObject *send_long(
-    const Service *service, const Turn *turn, const Session *session, PyObject *reply, uint32_t call_id)
+/* The frame of a reply, which it takes. */
+static PyObject *framed(const State *state, PyObject *reply, uint32_t call_id)
 {
-    PyObject *begin, *tail, *found = NULL;
-    if (two_pieces(service->names, reply, &begin, &tail) < 0) {
-        Py_DECREF(reply);
-        return NULL;
-    }
-    Py_ssize_t size = PyBytes_GET_SIZE(begin), tail_size = tail ? PyBytes_GET_SIZE(tail) : 0;
+    PyObject *begin, *tail, *frame = NULL;
     char head[FRAME_HEAD];
-    put_head(head, size + tail_size, call_id);
-    Sending sending = {
-        turn->fd, {{head, FRAME_HEAD}, {PyBytes_AS_STRING(begin), size}, {tail ? PyBytes_AS_STRING(tail) : NULL, tail_size}},
-        3, 0};
-    int error = send_pieces(&sending, 0, false);
-    if (error > 0 && error != EAGAIN && error != EWOULDBLOCK) {
-        errno = error;
-        PyErr_SetFromErrno(PyExc_OSError);
-    } else if (error > 0) {
-        PyObject *first = joined(head, FRAME_HEAD, PyBytes_AS_STRING(begin), size);
-        if (first != NULL && tail != NULL) {
-            found = PyObject_CallFunctionObjArgs(service->names->tailed, first, tail, NULL);
-            Py_DECREF(first);
-        } else {
-            found = first;
-        }
-        found = given(session, found, sending.sent);
+    if (two_pieces(state, reply, &begin, &tail) == 0) {
+        put_head(head, PyObject_Size(reply), call_id);
+        frame = joined(head, FRAME_HEAD, PyBytes_AS_STRING(begin), PyBytes_GET_SIZE(begin));
+        if (frame != NULL && tail != NULL)
+            Py_SETREF(frame, PyObject_CallFunctionObjArgs(state->tailed, frame, tail, NULL));
+        Py_DECREF(begin);
+        Py_XDECREF(tail);
     }
-    Py_DECREF(begin);
-    Py_XDECREF(tail);
     Py_DECREF(reply);
-    return found;
+    return frame;
 }
 
 /* Whether the call was taken out of the claim while its handler ran; it is out of it afterwards. */
@@ -306,11 +344,12 @@ static PyObject *serve_frames(const Service *service, Turn *turn, Session *sessi
             return would_block(turn) ? given(session, Py_NewRef(Py_None), RECEIVED) : failed(turn);
         Call call;
         uint32_t call_id;
+        Py_ssize_t whole;
         PyObject *reply = NULL, *block, *come = NULL, *own = NULL;
-        PyObject *answer = is_frame(turn, session, &call_id, &call) ? answer_of(service, &call) : NULL;
+        PyObject *answer = is_frame(turn, session, &call_id, &call, &whole) ? answer_of(service, &call) : NULL;
         if (answer != NULL) {
             double deadline = call.milliseconds ? now() + call.milliseconds / 1000.0 : 0;
-            block = arguments_of(service, turn, &call, &come);
+            block = arguments_of(service, turn, &call, whole, &come);
             if (come != NULL) {
                 Py_DECREF(answer);
                 return given(session, come, RECEIVED);
@@ -351,39 +390,27 @@ static PyObject *serve_frames(const Service *service, Turn *turn, Session *sessi
             Py_XDECREF(left);
         }
         int wanted = unusual < 0 ? -1 : is_wanted(service);
+        Py_ssize_t sent = 0;
         if (wanted >= 0 && size > JOINED) {
-            PyObject *left = send_long(service, turn, session, reply, call_id);
-            if (left != NULL || PyErr_Occurred())
-                return left;
-            if (wanted)
+            char head[FRAME_HEAD];
+            put_head(head, size, call_id);
+            int left = send_long(service->names, turn->fd, head, FRAME_HEAD, reply, &sent);
+            if (left > 0)
+                return given(session, framed(service->names, reply, call_id), sent);
+            Py_DECREF(reply);
+            if (left == 0 && wanted)
                 return given(session, PyBytes_FromStringAndSize("", 0), 0);
-            turn->message = NULL;
-            turn->size = 0;
-            turn->receives = true;
-            if (take(turn) < 0)
+            if (left < 0 || take_next(turn) < 0)
                 return NULL;
             continue;
         }
-        PyObject *frame = wanted < 0 ? NULL : framed(reply, call_id);
-        Py_DECREF(reply);
-        if (frame == NULL)
+        PyObject *frame = wanted < 0 ? (Py_DECREF(reply), NULL) : framed(service->names, reply, call_id);
+        int left = frame == NULL ? -1 : send_and_take(service->names, turn, frame, wanted, &sent);
+        if (left > 0)
+            return given(session, frame, sent);
+        Py_XDECREF(frame);
+        if (left < 0)
             return NULL;
-        turn->receives = !wanted;
-        turn->message = PyBytes_AS_STRING(frame);
-        turn->size = PyBytes_GET_SIZE(frame);
-        if (take(turn) < 0) {
-            Py_DECREF(frame);
-            return NULL;
-        }
-        if (turn->sent == turn->size && turn->receives) {
-            Py_DECREF(frame);
-            continue;
-        }
-        if (turn->error && !would_block(turn)) {
-            Py_DECREF(frame);
-            return failed(turn);
-        }
-        return given(session, frame, turn->sent);
     }
 }
 

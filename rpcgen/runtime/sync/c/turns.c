@@ -22,7 +22,7 @@ int take(Turn *turn)
         Py_BEGIN_ALLOW_THREADS
         do {
             if (sending) {
-                done = send(turn->fd, turn->message, turn->size, 0);
+                done = send(turn->fd, turn->message, turn->size, MSG_NOSIGNAL);
                 if (done < 0 || (turn->sent = done) < turn->size || !turn->receives)
                     break;
                 sending = false;
@@ -136,12 +136,11 @@ static Py_ssize_t fill(const Begun *begun, char *room, Py_ssize_t size, Py_ssize
     return filled;
 }
 
-/* What a long frame holds from a place on, once its rest is received: in two pieces if its last value is long. NULL
-   without an error if not all of it came: then ``come`` is what did, from the frame's beginning. */
-PyObject *rest_of(const State *state, const Begun *begun, Py_ssize_t begin, PyObject **come)
+/* What a long message holds from a place on, once its rest is received: in two pieces if its last value is long. NULL
+   without an error if not all of it came: then ``come`` is what did, from the message's beginning. */
+PyObject *rest_of(const State *state, const Begun *begun, PyObject **come)
 {
-    Py_ssize_t size = (Py_ssize_t)number_at(begun->room) + 4;
-    Py_ssize_t tail = find_tail((const uint8_t *)begun->room, begun->received), from = tail ? tail : begin;
+    Py_ssize_t size = begun->size, begin = begun->begin, tail = begun->tail, from = tail ? tail : begin;
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, size - from), *rest = NULL, *head;
     if (bytes == NULL)
         return NULL;
@@ -190,36 +189,6 @@ int two_pieces(const State *state, PyObject *message, PyObject **head, PyObject 
         return -1;
     }
     return 0;
-}
-
-/* exchange(fd, message): the bytes of one receive after the message was sent, b"" at the end of the
-   connection; else (bytes sent, errno), the errno 0 if only a part was sent. */
-static PyObject *exchange(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    if (count != 2) {
-        PyErr_SetString(PyExc_TypeError, "exchange() takes a descriptor and a message");
-        return NULL;
-    }
-    long fd = PyLong_AsLong(args[0]);
-    return fd == -1 && PyErr_Occurred() ? NULL : exchange_once((int)fd, args[1]);
-}
-
-PyObject *exchange_once(int fd, PyObject *message)
-{
-    if (!PyBytes_CheckExact(message) || PyBytes_GET_SIZE(message) == 0) {
-        PyErr_SetString(PyExc_TypeError, "a plain message is bytes, and not none");
-        return NULL;
-    }
-    Turn turn;
-    turn.fd = fd;
-    turn.message = PyBytes_AS_STRING(message);
-    turn.size = PyBytes_GET_SIZE(message);
-    turn.receives = true;
-    if (take(&turn) < 0)
-        return NULL;
-    if (turn.received >= 0)
-        return PyBytes_FromStringAndSize(turn.room, turn.received);
-    return Py_BuildValue("ni", turn.sent, turn.error);
 }
 
 static PyObject *imported(const char *module, const char *name)
@@ -274,8 +243,9 @@ static int module_clear(PyObject *module)
 static void module_free(void *module) { module_clear(module); }
 
 static PyMethodDef functions[] = {
-    {"exchange", (PyCFunction)(void (*)(void))exchange, METH_FASTCALL,
-     "exchange(fd, message): sends, and receives once; (bytes sent, errno) where that failed."},
+    {"exchange", (PyCFunction)(void (*)(void))turns_exchange, METH_FASTCALL,
+     "exchange(fd, message, seconds, tail, longest): sends, and receives once, or a long reply that ends with its "
+     "value; (bytes sent, errno) where that failed."},
     {"call", (PyCFunction)(void (*)(void))turns_call, METH_FASTCALL,
      "call(fd, frame, id, seconds, longest): sends a CALL, and receives its reply; (bytes sent, errno, data) at "
      "anything else."},

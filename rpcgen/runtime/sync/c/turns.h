@@ -46,17 +46,17 @@ typedef struct {
     PyTypeObject *line, *declared;
 } State;
 
-/* A long CALL or REPLY whose beginning has come, and when to leave the rest to the caller: if nothing comes for so
-   many milliseconds, or not all of it until a time. */
+/* A long message whose beginning has come: its size, where what is wanted of it begins, and where its last value does,
+   or 0. The rest is left to the caller if nothing comes for so many milliseconds, or not all of it until a time. */
 typedef struct {
     int fd;
     const char *room;
-    Py_ssize_t received;
+    Py_ssize_t received, size, begin, tail;
     int quiet;
     double until;
 } Begun;
 
-PyObject *rest_of(const State *state, const Begun *begun, Py_ssize_t begin, PyObject **come);
+PyObject *rest_of(const State *state, const Begun *begun, PyObject **come);
 PyObject *joined(const char *first, Py_ssize_t first_size, const char *second, Py_ssize_t second_size);
 int two_pieces(const State *state, PyObject *message, PyObject **head, PyObject **tail);
 
@@ -72,10 +72,12 @@ static inline void put_big_endian(uint8_t *at, uint32_t number)
 
 PyObject *call_once(
     const State *state, int fd, PyObject *frame, long long id, double seconds, Py_ssize_t longest);
-PyObject *exchange_once(int fd, PyObject *message);
+PyObject *exchange_once(
+    const State *state, int fd, PyObject *message, double seconds, Py_ssize_t tail, Py_ssize_t longest);
 
 extern PyType_Spec line_spec, calls_spec;
 
+PyObject *turns_exchange(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *turns_call(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *turns_serve(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *turns_serve_frames(PyObject *module, PyObject *const *args, Py_ssize_t count);

@@ -92,7 +92,7 @@ typedef struct {
     vectorcallfunc call;
     const State *state;
     PyObject *module;         /* whose the state is */
-    PyObject *routes;         /* protocol → (encode, decode, seconds or None, what is noted on exceptions) */
+    PyObject *routes;         /* protocol → (encode, decode, seconds or None, what is noted on exceptions, tail) */
     PyObject *idle;           /* the channel's list of connections */
     PyObject *limits;
     PyObject *undecided;      /* what decode gives for bytes that are not exactly a reply */
@@ -109,6 +109,7 @@ typedef struct {
     PyObject *route, *message;
     Line *line;
     double now, end, wait;    /* 0: no deadline */
+    Py_ssize_t tail;          /* where a plain reply has the length of the bytes that it returns, or 0 */
 } Turned;
 
 static PyObject *leave(const Turned *turned, PyObject *begun)
@@ -316,7 +317,8 @@ static PyObject *made_turn(Turned *turned)
     Line *line = turned->line;
     PyObject *found = calls->is_framed
         ? call_once(calls->state, line->fd, turned->message, ++line->last, turned->wait, line->longest)
-        : exchange_once(line->fd, turned->message);
+        : exchange_once(
+            calls->state, line->fd, turned->message, turned->wait, turned->tail, line->longest);
     PyObject *result = found ? reply_of(turned, found) : drop(turned);
     Py_XDECREF(found);
     Py_DECREF(turned->message);
@@ -333,7 +335,10 @@ static PyObject *calls_call(PyObject *self, PyObject *const *args, size_t flags,
     }
     Turned turned = {.calls = calls, .given = args};
     turned.route = PyDict_GetItemWithError(calls->routes, args[1]);
-    if (turned.route == NULL || !PyTuple_CheckExact(turned.route) || PyTuple_GET_SIZE(turned.route) != 4)
+    if (turned.route == NULL || !PyTuple_CheckExact(turned.route) || PyTuple_GET_SIZE(turned.route) != 5)
+        return leave_unsent(&turned);
+    turned.tail = PyLong_AsSsize_t(PyTuple_GET_ITEM(turned.route, 4));
+    if (turned.tail == -1 && PyErr_Occurred())
         return leave_unsent(&turned);
     Py_INCREF(turned.route);
     PyObject *result = made_turn(&turned);

@@ -203,7 +203,7 @@ class Channel(Pool):
                 elif metadata:
                     raise EncodeError("plain messages carry no metadata; the call was not sent")
                 else:
-                    message = codec.encode_call(args, self._limits)
+                    message = codec.encode_plain(args, self._limits)
                 now = monotonic()
                 end = current_deadline.get()
                 if timeout is None:
@@ -309,10 +309,10 @@ class Channel(Pool):
         encode, decode = (
             (codec.encode_frame, codec.decode_reply)
             if self._is_framed
-            else (codec.encode_call, codec.quick_reply)
+            else (codec.encode_plain, codec.quick_reply)
         )
         seconds = self._timeout if protocol.timeout is None else protocol.timeout
-        self._routes[protocol] = (encode, decode, seconds, self._note(protocol))
+        self._routes[protocol] = (encode, decode, seconds, self._note(protocol), codec.tail)
 
     def _note(self, protocol: type[MessageProtocol[typing.Any]]) -> str:
         """Gives what is noted on an exception that the method has raised."""

@@ -96,7 +96,7 @@ def _kind_of_line(
     if not is_framed:
         from rpcgen.runtime.sync.client.exchange import PlainConnection
 
-        return PlainConnection
+        return lambda sock: PlainConnection(sock, limits)
 
     from rpcgen.runtime.transport import client_terms
 

@@ -14,7 +14,7 @@ import typing
 
 from rpcgen.runtime.errors import ConnectionLost, DeadlineExceeded, ProtocolError, Unavailable
 from rpcgen.runtime.sync.client.line import FAULT, NOT_SENT, Line, refused_by_tls
-from rpcgen.runtime.sync.turns import ROOM as FIRST_READ, WOULD_BLOCK, exchange
+from rpcgen.runtime.sync.turns import LONGEST_CALL, ROOM as FIRST_READ, WOULD_BLOCK, exchange
 from rpcgen.runtime.wire.outcomes import MAYBE
 from rpcgen.runtime.wire.plain import UNDECIDED
 from rpcgen.runtime.wire.spares import room
@@ -26,9 +26,6 @@ if typing.TYPE_CHECKING:
     from rpcgen.runtime.wire.scan import AnyReplyScan
     from rpcgen.runtime.wire.tailed import Message
 
-_SURE_TO_FIT = 4096
-"""A message of so many bytes finds room in an idle socket's buffer, whose least size is 4.6 KiB."""
-
 _TLS_ALERT = 0x15
 """The first byte of what a server with TLS answers to one that speaks without."""
 
@@ -38,9 +35,10 @@ class PlainConnection(Line):
 
     __slots__ = ()
 
-    def __init__(self, sock: Socket) -> None:
+    def __init__(self, sock: Socket, limits: Limits) -> None:
         super().__init__(sock)
-        self._usual = -1 if self.is_tls else _SURE_TO_FIT
+        self._usual = -1 if self.is_tls else LONGEST_CALL
+        self._longest = limits.message
 
     def quiet(self) -> bool:
         if not self.is_tls:
@@ -68,10 +66,12 @@ class PlainConnection(Line):
             if wait != self._receive_wait:
                 self._receive_within(wait)
             if len(message) <= self._usual:
-                found = exchange(self._fd, message)
+                found = exchange(self._fd, message, wait, codec.tail, self._longest)
             else:
                 found = self._exchange_long(message, end)
-        data = found if found.__class__ is bytes and found else self._unusual(found, message, codec, limits)
+        data = (
+            self._unusual(found, message, codec, limits) if not found or found.__class__ is tuple else found
+        )
         self.kind = data[0]
         value = codec.quick_reply(data, limits)
         if value is UNDECIDED:
@@ -79,7 +79,7 @@ class PlainConnection(Line):
         return value
 
     def _exchange_long(self, message: Message, end: float | None) -> bytes | tuple[int, int]:
-        """Does what ``exchange`` does for a message that may not find room at once."""
+        """Does what ``exchange`` does for a message that may not find room at once, or over TLS."""
         sent = 0
         try:
             sent = self._send_all(message, end)
@@ -96,7 +96,7 @@ class PlainConnection(Line):
             return sent, error.errno or errno.EIO
 
     def _unusual(
-        self, found: bytes | tuple[int, int], message: Message, codec: MethodCodec, limits: Limits
+        self, found: Message | tuple[int, int], message: Message, codec: MethodCodec, limits: Limits
     ) -> bytes:
         """Raises what an exchange without a reply means; or gives what the server said before the end."""
         if not isinstance(found, tuple):
@@ -116,8 +116,9 @@ class PlainConnection(Line):
             ) from error
         return data
 
-    def _whole(self, data: bytes, scan: AnyReplyScan, limits: Limits, end: float | None) -> memoryview:
+    def _whole(self, data: Message, scan: AnyReplyScan, limits: Limits, end: float | None) -> memoryview:
         """Receives until the reply that begins with ``data`` is whole."""
+        data = bytes(data)
         if data[0] == _TLS_ALERT and data[1:2] == b"\3" and not self.is_tls:
             raise ProtocolError("the server's first bytes are an alert of TLS, which it speaks: say tls=…")
         done = scan.advance(data)

@@ -181,7 +181,7 @@ int read_tailed_fields(const Tailed *message, const Bounds *bounds, const Shape 
 PyObject *read_tail(Reader *reader, const Shape *shape, PyObject *tail);
 
 /* Asks what decides for a kind of message, after an error that is not the interpreter's own. */
-typedef enum { CALL, ARGUMENTS, REPLY, RAISED, RESULT, QUICK, SCAN, FRAME, BLOCK } Message;
+typedef enum { CALL, ARGUMENTS, REPLY, RAISED, RESULT, QUICK, SCAN, FRAME, BLOCK, PLAIN } Message;
 PyObject *ask(Method *method, Message message, PyObject *value, PyObject *limits);
 
 /* What answer.c needs of method.c. */

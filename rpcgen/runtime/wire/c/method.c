@@ -72,7 +72,8 @@ static int parse(
     return 0;
 }
 
-/* A call message, plain or (FRAME) as a frame; or (BLOCK) its arguments alone. */
+/* A call message: plain (CALL, or PLAIN where it may be in two pieces) or as a frame (FRAME); or its arguments alone
+   (BLOCK). */
 static INLINE PyObject *encode(
     Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names, Message kind, const char *what)
 {
@@ -103,7 +104,7 @@ static INLINE PyObject *encode(
         put16(writer.at + 4, 0x100);
         writer.at[10] = (uint8_t)name;
         memcpy(writer.at + 11, prefix + 4, name);
-    } else if (kind == CALL) {
+    } else if (kind != BLOCK) {
         memcpy(writer.at, prefix, name + 4);
     }
     writer.at += start;
@@ -141,6 +142,11 @@ slow:
 static PyObject *encode_call(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     return encode(method, args, count, names, CALL, "encode_call");
+}
+
+static PyObject *encode_plain(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    return encode(method, args, count, names, PLAIN, "encode_plain");
 }
 
 static PyObject *encode_frame(Method *method, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -447,7 +453,7 @@ static PyObject *method_new(PyTypeObject *type, PyObject *args, PyObject *keywor
             PyErr_SetString(PyExc_TypeError, "Method takes no keywords");
         return NULL;
     }
-    bool fits = PyTuple_GET_SIZE(slow) == BLOCK + 1 && (result == Py_None || Py_IS_TYPE(result, state->shape));
+    bool fits = PyTuple_GET_SIZE(slow) == PLAIN + 1 && (result == Py_None || Py_IS_TYPE(result, state->shape));
     for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(raises); index++)
         fits = fits && Py_IS_TYPE(PyTuple_GET_ITEM(raises, index), state->shape);
     if (!fits || ((Shape *)arguments)->kind != K_RECORD)
@@ -487,6 +493,7 @@ static PyObject *method_new(PyTypeObject *type, PyObject *args, PyObject *keywor
 
 static PyMethodDef method_methods[] = {
     FUNCTION(encode_call, "encode_call(args, limits=…): a whole call message."),
+    FUNCTION(encode_plain, "encode_plain(args, limits=…): the same, in two pieces if its last argument is long."),
     FUNCTION(encode_frame, "encode_frame(args, limits=…): a CALL frame, without its id and time."),
     FUNCTION(encode_block, "encode_block(args, limits=…): the arguments of a call alone."),
     FUNCTION(decode_args, "decode_args(payload, limits=…): the arguments, in their order."),

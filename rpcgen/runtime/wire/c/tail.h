@@ -1,4 +1,4 @@
-/* Where the last value of a long frame begins: one rule for sessions (tailed.c) and turns (rpcgen/runtime/sync/c). */
+/* Where the last value of a long message begins: one rule for sessions (tailed.c) and turns (rpcgen/runtime/sync/c). */
 
 #ifndef RPCGEN_TAIL_H
 #define RPCGEN_TAIL_H
@@ -21,30 +21,35 @@ static inline uint32_t big_endian(const uint8_t *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* Of a CALL or REPLY without flags, of which so many bytes have come: where the value begins that ends with the frame;
-   0 where there is none of LARGE bytes. A length is taken for one if it fits: whoever decodes the message finds out if
-   it was none. */
+/* Of a message of a size, of which so many bytes have come: where the value begins that ends with it, whose length
+   stands between two places; 0 where there is none of LARGE bytes. A length is taken for one if it fits: whoever decodes
+   the message finds out if it was none. */
+static inline Py_ssize_t last_value(
+    const uint8_t *message, Py_ssize_t there, int64_t size, Py_ssize_t first, Py_ssize_t last)
+{
+    for (Py_ssize_t at = first; at <= last && at + 4 <= there && size - at - 4 >= LARGE; at++)
+        if (big_endian(message + at) == size - at - 4)
+            return at + 4;
+    return 0;
+}
+
+/* The same of a call's arguments, which begin at a place. */
+static inline Py_ssize_t last_argument(const uint8_t *message, Py_ssize_t there, int64_t size, Py_ssize_t block)
+{
+    return last_value(message, there, size, block + 1, block + 1 + LOOKED_AT);
+}
+
+/* The same of a CALL or REPLY without flags. */
 static inline Py_ssize_t find_tail(const uint8_t *frame, Py_ssize_t there)
 {
     if (there <= FRAME_HEAD)
         return 0;
     int64_t size = (int64_t)big_endian(frame) + 4;
     uint32_t word = (uint32_t)frame[4] << 8 | frame[5];
-    Py_ssize_t at, last;
-    if (word == REPLY_FRAME) {
-        /* A kind, perhaps a flag, and the value. */
-        at = FRAME_HEAD + 1;
-        last = FRAME_HEAD + 2;
-    } else if (word == CALL_FRAME) {
-        /* A name, milliseconds; then a tag at least. */
-        at = FRAME_HEAD + 1 + frame[FRAME_HEAD] + 4 + 1;
-        last = at + LOOKED_AT;
-    } else {
-        return 0;
-    }
-    for (; at <= last && at + 4 <= there && size - at - 4 >= LARGE; at++)
-        if (big_endian(frame + at) == size - at - 4)
-            return at + 4;
+    if (word == REPLY_FRAME) /* a kind, perhaps a flag, and the value */
+        return last_value(frame, there, size, FRAME_HEAD + 1, FRAME_HEAD + 2);
+    if (word == CALL_FRAME) /* a name and milliseconds before the arguments */
+        return last_argument(frame, there, size, FRAME_HEAD + 1 + frame[FRAME_HEAD] + 4);
     return 0;
 }
 
