@@ -1,7 +1,7 @@
 """One framed connection for the calls of many threads, without a thread of its own.
 
 Who waits and finds nobody receiving receives for all, and leaves that to another who waits once its own
-reply has come. What is to be sent is queued and sent as far as there is room under the lock, which nothing
+reply has come, not before: a server that cannot send takes nothing, and all would wait for each other. What is to be sent is queued and sent as far as there is room under the lock, which nothing
 waits under; whose call finds none waits for it outside. State is touched under the lock alone, except that
 who receives does so outside of it.
 """
@@ -9,6 +9,7 @@ who receives does so outside of it.
 from __future__ import annotations
 
 import collections
+import collections.abc
 import select
 import socket
 import threading
@@ -50,6 +51,10 @@ class _Waiter:
         self.metadata: Metadata | None = None
         self.wake = threading.Lock()
         self.wake.acquire()
+
+    def is_told(self) -> bool:
+        """Whether there is an outcome."""
+        return self.outcome is not None
 
     def rouse(self) -> None:
         """Wakes it, to look again; under the connection's lock."""
@@ -200,8 +205,13 @@ class SharedConnection(FramedLine):
 
     def _see_off(self, waiter: _Waiter, size: int, end: float | None) -> None:
         """Waits until a oneway call has been handed to the system."""
-        while self.session.is_held:
-            self._step(waiter, end)
+
+        def is_heard() -> bool:
+            return not self.session.is_held
+
+        while not is_heard():
+            if not self._receive_until(is_heard, end):
+                self._sleep(waiter, is_heard, end)
         peer = self.session.peer
         if waiter.end_at is None:
             if peer is None:
@@ -209,7 +219,9 @@ class SharedConnection(FramedLine):
             waiter.end_at = self._queued
         if peer is not None and size - 4 > peer.largest:
             raise EncodeError(f"a call of {size} bytes; the server accepts {peer.largest}")
-        self._make_room(waiter, end)
+        while self._can_send(waiter):
+            self._make_room(waiter, end)
+            self._receive_until(lambda: not self._can_send(waiter), end)
         if self._is_cut(waiter):
             raise Unavailable("the connection broke while the call was being sent")
         self._unheard = True
@@ -219,8 +231,9 @@ class SharedConnection(FramedLine):
         return waiter.end_at is not None and waiter.end_at > self._sent
 
     def _make_room(self, waiter: _Waiter, end: float | None) -> None:
-        """Waits until a call is sent, as far as it can be."""
-        while self._can_send(waiter):
+        """Waits until a call is sent, as far as it can be, or nobody receives: a server may take no more until what it
+        sends is taken."""
+        while self._receives and self._can_send(waiter):
             left = _ROOM_AGAIN if end is None else min(_ROOM_AGAIN, end - monotonic())
             if left <= 0:
                 raise DeadlineExceeded(NOT_SENT)
@@ -229,9 +242,10 @@ class SharedConnection(FramedLine):
                 self._push()
 
     def _send_on(self, waiter: _Waiter, end: float | None) -> None:
-        """Waits until a call is sent, unless another thread does so for its own: one is woken when there is room."""
+        """Waits until a call is sent while another thread receives, unless a third does so for its own: one is woken
+        when there is room."""
         with self._lock:
-            if self._sends:
+            if self._sends or not self._receives:
                 return
             self._sends = True
         try:
@@ -257,36 +271,25 @@ class SharedConnection(FramedLine):
         while waiter.outcome is None:
             if self._can_send(waiter):
                 self._send_on(waiter, end)
-            self._step(waiter, end)
+            if not self._receive_until(waiter.is_told, end):
+                self._sleep(waiter, waiter.is_told, end)
 
-    def _step(self, waiter: _Waiter, end: float | None) -> None:
-        """Receives, or waits for what another thread receives."""
+    def _receive_until(self, is_over: collections.abc.Callable[[], bool], end: float | None) -> bool:
+        """Receives for all until something holds, unless another thread receives; says whether it did.
+
+        Who receives does so until then: one that stopped to send, say, would leave all others asleep.
+        """
         with self._lock:
-            receives = not self._receives and waiter.outcome is None
-            if receives:
-                self._receives = True
-            elif self._can_send(waiter) and not self._sends:
-                return
-            else:
-                self._listening[waiter] = None
-        if not receives:
-            left = -1.0 if end is None else end - monotonic()
-            if end is not None and left <= 0 and waiter.outcome is None:
-                raise DeadlineExceeded(f"no reply within the call's time; {outcomes.MAYBE}")
-            waiter.wake.acquire(timeout=left if left < 0 else max(left, 0.0))
-            return
+            if self._receives or is_over():
+                return False
+            self._receives = True
         try:
-            while self._queue and not self._is_broken and not self._arrived:
-                # There is something to send still, for which nobody else may wait.
-                until, _ = self._until(end)
-                left = 1.0 if until is None else min(1.0, until - monotonic())
-                found = self._poll_for(select.POLLIN | select.POLLOUT, left) if left > 0 else 0
-                if found & select.POLLOUT:
+            while not is_over():
+                self._send_meanwhile(is_over, end)
+                if not is_over():
+                    self._receive(end)
                     with self._lock:
-                        self._push()
-                if found & ~select.POLLOUT or left <= 0:
-                    break
-            self._receive(end)
+                        self._process()
         except (ConnectionLost, Unavailable) as error:
             with self._lock:
                 self._heed(self.session.end(error))
@@ -295,6 +298,30 @@ class SharedConnection(FramedLine):
                 self._receives = False
                 if self._arrived and not self.session.is_closed:
                     self._process()
+        return True
+
+    def _send_meanwhile(self, is_over: collections.abc.Callable[[], bool], end: float | None) -> None:
+        """Sends what there is to send still, for which nobody else may wait, until there is something to receive."""
+        while self._queue and not self._is_broken and not self._arrived and not is_over():
+            until, _ = self._until(end)
+            left = 1.0 if until is None else min(1.0, until - monotonic())
+            found = self._poll_for(select.POLLIN | select.POLLOUT, left) if left > 0 else 0
+            if found & select.POLLOUT:
+                with self._lock:
+                    self._push()
+            if found & ~select.POLLOUT or left <= 0:
+                break
+
+    def _sleep(self, waiter: _Waiter, is_over: collections.abc.Callable[[], bool], end: float | None) -> None:
+        """Waits for what another thread receives, or until there is something to do."""
+        with self._lock:
+            if is_over() or not self._receives or (self._can_send(waiter) and not self._sends):
+                return
+            self._listening[waiter] = None
+        left = -1.0 if end is None else end - monotonic()
+        if end is not None and left <= 0 and waiter.outcome is None:
+            raise DeadlineExceeded(f"no reply within the call's time; {outcomes.MAYBE}")
+        waiter.wake.acquire(timeout=left if left < 0 else max(left, 0.0))
 
     def _process(self) -> None:
         """Takes what was received; under the lock."""
@@ -325,6 +352,7 @@ class SharedConnection(FramedLine):
                 self._tell(event[1], FAULT, outcomes.told(event[2]), event[3])
             elif event[0] == wire.HELLO:
                 self._heard(event[1])
+                self._rouse_all()  # who waits to be sent is no longer held
             elif event[0] == wire.GOAWAY:
                 self.leaves = True
                 for waiter in event[3]:
@@ -336,8 +364,12 @@ class SharedConnection(FramedLine):
                     self._tell(waiter, LOST, _cut(event[1]) if is_cut else outcomes.lost(event[1]))
                 for waiter in event[3]:
                     self._tell(waiter, LOST, outcomes.not_started(event[1]))
-                for waiter in self._waiters:
-                    waiter.rouse()
+                self._rouse_all()
+
+    def _rouse_all(self) -> None:
+        self._listening.clear()
+        for waiter in self._waiters:
+            waiter.rouse()
 
     def _tell(
         self, waiter: _Waiter, kind: int, outcome: Buffer | CallError, metadata: Metadata | None = None
