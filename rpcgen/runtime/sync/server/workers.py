@@ -33,13 +33,17 @@ class Workers(typing.Generic[Item]):
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._free = 0
-        """Threads that wait; below 0, connections that wait."""
+        """Threads that wait, and have nothing in the queue."""
+        self._waiting: list[None] = []
+        """One for each connection that waits for a thread: a list tells its length quickest."""
 
     def hand(self, item: Item) -> None:
         """Gives something to the next free thread; starts one if none is free and there may be more."""
         with self._lock:
-            if self._free > 0 or not self._start():
+            if self._free:
                 self._free -= 1
+            elif not self._start():
+                self._waiting.append(None)
         self._queue.put(item)
 
     def _start(self) -> bool:
@@ -64,20 +68,25 @@ class Workers(typing.Generic[Item]):
         while (item := self._queue.get()) is not None:
             self._serve(item)
             with self._lock:
-                self._free += 1
+                if self._waiting:
+                    self._waiting.pop()
+                else:
+                    self._free += 1
 
     def urge(self, connections: int) -> collections.abc.Callable[[], int]:
         """Gives what tells a thread, after each call, whether to leave a connection that may go on.
 
         Args:
             connections: That are open. While there are no more than threads, only one that waits
-                already counts: each can have a thread to itself.
+                already counts: each can have a thread to itself. One that is in the queue may be on its way
+                to a free thread: if that counted, threads would leave one connection after the other to the
+                loop, which would put the next ones into the queue.
         """
-        return self._queue.qsize if connections <= self._most else self._are_short
+        return self._waiting.__len__ if connections <= self._most else self._are_short
 
     def _are_short(self) -> int:
         """Says whether the next connection with a call would have to wait."""
-        return self._free <= 0 and len(self._threads) >= self._most
+        return not self._free and len(self._threads) >= self._most
 
     def ours(self) -> bool:
         """Says whether the thread that asks is one of these: a handler's."""
