@@ -1,17 +1,17 @@
 """One framed connection for the calls of many threads, without a thread of its own.
 
 Who waits and finds nobody receiving receives for all, and leaves that to another who waits once its own
-reply has come, not before: a server that cannot send takes nothing, and all would wait for each other. What is to be sent is queued and sent as far as there is room under the lock, which nothing
-waits under; whose call finds none waits for it outside. State is touched under the lock alone, except that
-who receives does so outside of it.
+reply has come, not before: a server that cannot send takes nothing, and all would wait for each other. What is
+to be sent goes into the outbox, and from there as far as there is room; whose call finds none waits for it,
+while another receives. State is touched under the lock alone. Nothing waits under it, or calls the system.
 """
 
 from __future__ import annotations
 
 import collections
 import collections.abc
+import contextlib
 import select
-import socket
 import threading
 import typing
 from time import monotonic
@@ -21,6 +21,7 @@ from rpcgen.runtime.options import current_received
 from rpcgen.runtime.sync.client.framed import LOST
 from rpcgen.runtime.sync.client.framed_line import HANDSHAKE, FramedLine
 from rpcgen.runtime.sync.client.line import FAULT, NOT_SENT, RETURNED, raised
+from rpcgen.runtime.sync.client.outbox import Outbox
 from rpcgen.runtime.wire import events as wire, outcomes
 from rpcgen.runtime.wire.frames import arguments_of, milliseconds_left
 
@@ -57,8 +58,8 @@ class _Waiter:
         return self.outcome is not None
 
     def rouse(self) -> None:
-        """Wakes it, to look again; under the connection's lock."""
-        if self.wake.locked():
+        """Wakes it, to look again."""
+        with contextlib.suppress(RuntimeError):  # it has been woken, and has not slept since
             self.wake.release()
 
 
@@ -71,14 +72,12 @@ class SharedConnection(FramedLine):
     """
 
     __slots__ = (
-        "_is_broken",
         "_listening",
         "_lock",
-        "_queue",
-        "_queued",
+        "_outbox",
         "_receives",
         "_sends",
-        "_sent",
+        "_told",
         "_users",
         "_waiters",
     )
@@ -93,14 +92,11 @@ class SharedConnection(FramedLine):
         self._waiters: dict[_Waiter, None] = {}
         self._listening: dict[_Waiter, None] = {}
         """Those of them that can be woken: the others are about to look by themselves, or wait for room."""
-        self._queue: collections.deque[memoryview] = collections.deque()
-        """To be sent."""
-        self._queued = self._sent = 0
-        """Bytes, since the beginning."""
-        self._is_broken = False
-        """Nothing more can be sent; who receives will find out why."""
+        self._told: collections.deque[_Waiter] = collections.deque()
+        """Those who are to be woken."""
+        self._outbox = Outbox(sock)
         self._users = 0
-        """Threads that are in ``exchange``."""
+        """Threads that are in ``answer``."""
 
     def exchange(
         self,
@@ -123,16 +119,7 @@ class SharedConnection(FramedLine):
         metadata: Metadata | None,
     ) -> tuple[int, typing.Any]:
         """Makes a call as ``exchange`` does; gives the kind of its reply as well."""
-        with self._lock:
-            self._users += 1
-        try:
-            waiter = self._call(message, codec, end, metadata)
-        finally:
-            with self._lock:
-                self._users -= 1
-                is_over = self.leaves and not self._users
-            if is_over:
-                self.close()
+        waiter = self._call(message, codec, end, metadata)
         if waiter is None:
             return RETURNED, None
         self.fresh = self.fresh and waiter.kind == LOST
@@ -156,7 +143,7 @@ class SharedConnection(FramedLine):
 
     def quiet(self) -> bool:
         with self._lock:
-            return self._users > 0 or (self._has_come() and not self._is_broken)
+            return self._users > 0 or (self._has_come() and not self._outbox.is_broken)
 
     def let_go(self) -> None:
         """Takes no more calls; closes when those that run have ended."""
@@ -170,37 +157,47 @@ class SharedConnection(FramedLine):
         self, frame: Message, codec: MethodCodec, end: float | None, metadata: Metadata | None
     ) -> _Waiter | None:
         session, waiter = self.session, _Waiter()
+        call_id = 0
         with self._lock:
-            if self.leaves or self._is_broken:
-                raise Unavailable("the connection was left meanwhile; the call was not sent")
-            left = milliseconds_left(None if end is None else end - monotonic())
-            if session.peer is None and not session.running:
-                self._hello_by = monotonic() + HANDSHAKE
-            block = arguments_of(frame)
-            call_id = session.send_call(
-                codec.name, block, left, metadata, no_reply=codec.oneway, caller=waiter
-            )
-            self._waiters[waiter] = None
-            self._push()
-            # Where calls are held until HELLO, it is not known yet.
-            waiter.end_at = None if session.is_held else self._queued
+            self._users += 1
         try:
+            with self._lock:
+                if self.leaves or self._outbox.is_broken:
+                    raise Unavailable("the connection was left meanwhile; the call was not sent")
+                left = milliseconds_left(None if end is None else end - monotonic())
+                if session.peer is None and not session.running:
+                    self._hello_by = monotonic() + HANDSHAKE
+                block = arguments_of(frame)
+                call_id = session.send_call(
+                    codec.name, block, left, metadata, no_reply=codec.oneway, caller=waiter
+                )
+                self._waiters[waiter] = None
+                self._outbox.put(session.data_to_send())
+                # Where calls are held until HELLO, it is not known yet.
+                waiter.end_at = None if session.is_held else self._outbox.queued
+            self._push()
             if codec.oneway:
                 self._see_off(waiter, len(frame), end)
                 return None
             self._wait(waiter, end)
         except BaseException as error:
             with self._lock:
-                session.cancel(call_id)
-                self._push()
-                if isinstance(error, DeadlineExceeded) and self._is_cut(waiter):
-                    error.problem = NOT_SENT
+                if call_id:
+                    session.cancel(call_id)
+                    self._outbox.put(session.data_to_send())
+            self._push()
+            if isinstance(error, DeadlineExceeded) and self._is_cut(waiter):
+                error.problem = NOT_SENT
             raise
         finally:
             with self._lock:
+                self._users -= 1
+                is_over = self.leaves and not self._users
                 self._waiters.pop(waiter, None)
                 self._listening.pop(waiter, None)
                 self._appoint()
+            if is_over:
+                self.close()
         return waiter
 
     def _see_off(self, waiter: _Waiter, size: int, end: float | None) -> None:
@@ -216,7 +213,7 @@ class SharedConnection(FramedLine):
         if waiter.end_at is None:
             if peer is None:
                 raise Unavailable("the server closed the connection; the call was not sent")
-            waiter.end_at = self._queued
+            waiter.end_at = self._outbox.queued
         if peer is not None and size - 4 > peer.largest:
             raise EncodeError(f"a call of {size} bytes; the server accepts {peer.largest}")
         while self._can_send(waiter):
@@ -228,7 +225,7 @@ class SharedConnection(FramedLine):
 
     def _is_cut(self, waiter: _Waiter) -> bool:
         """Whether a call has certainly not been sent whole."""
-        return waiter.end_at is not None and waiter.end_at > self._sent
+        return waiter.end_at is not None and waiter.end_at > self._outbox.sent
 
     def _make_room(self, waiter: _Waiter, end: float | None) -> None:
         """Waits until a call is sent, as far as it can be, or nobody receives: a server may take no more until what it
@@ -238,8 +235,7 @@ class SharedConnection(FramedLine):
             if left <= 0:
                 raise DeadlineExceeded(NOT_SENT)
             self._poll_for(select.POLLOUT, left)
-            with self._lock:
-                self._push()
+            self._push(waits=True)
 
     def _send_on(self, waiter: _Waiter, end: float | None) -> None:
         """Waits until a call is sent while another thread receives, unless a third does so for its own: one is woken
@@ -251,15 +247,12 @@ class SharedConnection(FramedLine):
         try:
             self._make_room(waiter, end)
         finally:
-            with self._lock:
-                self._sends = False
-                cut = next(filter(self._is_cut, self._listening), None)
-                if cut is not None:
-                    self._wake(cut)
+            self._sends = False
+            self._appoint_sender()
 
     def _can_send(self, waiter: _Waiter) -> bool:
         """Whether a call is not sent whole, and can be still."""
-        return self._is_cut(waiter) and not self._is_broken and not self.session.is_closed
+        return self._is_cut(waiter) and not self._outbox.is_broken and not self.session.is_closed
 
     def _poll_for(self, what: int, seconds: float) -> int:
         poll = select.poll()
@@ -269,7 +262,7 @@ class SharedConnection(FramedLine):
 
     def _wait(self, waiter: _Waiter, end: float | None) -> None:
         while waiter.outcome is None:
-            if self._can_send(waiter):
+            if self._can_send(waiter) and not self._outbox.is_busy:
                 self._send_on(waiter, end)
             if not self._receive_until(waiter.is_told, end):
                 self._sleep(waiter, waiter.is_told, end)
@@ -290,6 +283,7 @@ class SharedConnection(FramedLine):
                     self._receive(end)
                     with self._lock:
                         self._process()
+                    self._spread()
         except (ConnectionLost, Unavailable) as error:
             with self._lock:
                 self._heed(self.session.end(error))
@@ -298,24 +292,33 @@ class SharedConnection(FramedLine):
                 self._receives = False
                 if self._arrived and not self.session.is_closed:
                     self._process()
+            self._spread()
         return True
+
+    def _spread(self) -> None:
+        """Wakes those who have been told something, and sends what that has made; not under the lock, for which the
+        woken would wait."""
+        with contextlib.suppress(IndexError):  # another thread does the same
+            while self._told:
+                self._told.popleft().rouse()
+        self._push()
 
     def _send_meanwhile(self, is_over: collections.abc.Callable[[], bool], end: float | None) -> None:
         """Sends what there is to send still, for which nobody else may wait, until there is something to receive."""
-        while self._queue and not self._is_broken and not self._arrived and not is_over():
+        while self._outbox and not self._arrived and not is_over():
             until, _ = self._until(end)
             left = 1.0 if until is None else min(1.0, until - monotonic())
             found = self._poll_for(select.POLLIN | select.POLLOUT, left) if left > 0 else 0
             if found & select.POLLOUT:
-                with self._lock:
-                    self._push()
+                self._push()
             if found & ~select.POLLOUT or left <= 0:
                 break
 
     def _sleep(self, waiter: _Waiter, is_over: collections.abc.Callable[[], bool], end: float | None) -> None:
         """Waits for what another thread receives, or until there is something to do."""
         with self._lock:
-            if is_over() or not self._receives or (self._can_send(waiter) and not self._sends):
+            is_idle = not self._sends and not self._outbox.is_busy
+            if is_over() or not self._receives or (is_idle and self._can_send(waiter)):
                 return
             self._listening[waiter] = None
         left = -1.0 if end is None else end - monotonic()
@@ -327,7 +330,7 @@ class SharedConnection(FramedLine):
         """Takes what was received; under the lock."""
         try:
             self._heed(self._take())
-            self._push()
+            self._outbox.put(self.session.data_to_send())
         except BaseException:
             # Half done for whatever reason, nobody can rely on it any more.
             self._heed(self.session.end(ConnectionLost("a call was broken off while replies were read")))
@@ -342,6 +345,13 @@ class SharedConnection(FramedLine):
         """Has another thread receive, if nobody does; under the lock."""
         if not self._receives and self._listening:
             self._wake(next(iter(self._listening)))
+
+    def _appoint_sender(self) -> None:
+        """Has another thread wait for room, whose call is not sent, if nobody does."""
+        with self._lock:
+            cut = None if self._sends else next(filter(self._is_cut, self._listening), None)
+            if cut is not None:
+                self._wake(cut)
 
     def _heed(self, events: list[Event]) -> None:
         for event in events:
@@ -375,27 +385,12 @@ class SharedConnection(FramedLine):
         self, waiter: _Waiter, kind: int, outcome: Buffer | CallError, metadata: Metadata | None = None
     ) -> None:
         waiter.kind, waiter.metadata, waiter.outcome = kind, metadata, outcome
-        waiter.rouse()
+        self._told.append(waiter)
 
-    def _push(self) -> None:
-        """Sends as much as there is room for; under the lock."""
-        for piece in self.session.data_to_send():
-            self._queue.append(memoryview(piece))
-            self._queued += len(piece)
-        while self._queue and not self._is_broken:
-            view = self._queue[0]
-            try:
-                sent = self.sock.send(view, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return
-            except OSError:
-                self._is_broken = True
-                return
-            self._sent += sent
-            if sent == len(view):
-                self._queue.popleft()
-            else:
-                self._queue[0] = view[sent:]
+    def _push(self, *, waits: bool = False) -> None:
+        """Sends as much as there is room for, or leaves it to the thread that is sending."""
+        if not self._outbox.push(waits=waits):
+            self._appoint_sender()
 
 
 def _cut(error: CallError | None) -> CallError:
