@@ -20,6 +20,16 @@ def connection(port: int) -> typing.Iterator[socket.socket]:
         yield sock
 
 
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Gives the two ends of a TCP connection, as ``socket.socketpair`` does of another kind."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        one = socket.create_connection(listener.getsockname())
+        other, _ = listener.accept()
+    for end in (one, other):
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return one, other
+
+
 def call(name: str, arguments: bytes = b"") -> bytes:
     """Gives a call message."""
     encoded = name.encode()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import errno
+import fcntl
 import itertools
 import signal
 import socket
+import termios
 import threading
 import time
 import typing
@@ -18,6 +21,8 @@ from rpcgen.runtime.contexts import Context
 from rpcgen.runtime.sync import turns
 from rpcgen.runtime.sync.client.dial import set_timeout
 from tests.support import framed, services
+from tests.support.raw import tcp_pair
+from tests.support.waiting import until
 
 if turns.serve_frames is None:
     pytest.skip("the turns in C are not built, or not chosen", allow_module_level=True)
@@ -26,6 +31,32 @@ from rpcgen.runtime.wire.tailed import Tailed
 LONGEST = 1 << 24
 
 Pair: typing.TypeAlias = tuple[socket.socket, socket.socket]
+Making: typing.TypeAlias = typing.Callable[[], Pair]
+
+PAIRS = st.sampled_from([socket.socketpair, tcp_pair])
+
+
+@pytest.fixture(params=[socket.socketpair, tcp_pair], ids=["unix", "tcp"])
+def link(request: pytest.FixtureRequest) -> typing.Iterator[Pair]:
+    """As ``pair``, of either kind; its reader is woken by any byte afterwards."""
+    one, other = request.param()
+    with one, other:
+        for each in (one, other):
+            set_timeout(each, socket.SO_RCVTIMEO, 20)
+        yield one, other
+        assert woken_by(one) == 1
+
+
+def woken_by(sock: socket.socket) -> int:
+    """Gives how many bytes must have come for a thread to be woken."""
+    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) if sock.fileno() >= 0 else 1
+
+
+def pending(sock: socket.socket) -> int:
+    """Gives how many bytes have come that nobody has received."""
+    count = array.array("i", [0])
+    fcntl.ioctl(sock.fileno(), termios.FIONREAD, count)
+    return count[0]
 
 
 class Served:
@@ -66,9 +97,9 @@ SIZES = st.sampled_from([0, 10, 4_000, 5_000, 16_300, 16_384, 20_000, 65_530, 65
 
 class TestCall:
     @settings(max_examples=60, deadline=None)
-    @given(SIZES, SIZES, st.booleans(), st.lists(st.integers(0, 400_000), max_size=4))
+    @given(PAIRS, SIZES, SIZES, st.booleans(), st.lists(st.integers(0, 400_000), max_size=4))
     def test_any_lengths_in_any_parts(
-        self, sent: int, replied: int, one_value: bool, cuts: list[int]
+        self, make: Making, sent: int, replied: int, one_value: bool, cuts: list[int]
     ) -> None:
         message = echo_frame(bytes(sent))
         before = bytes(message)
@@ -77,7 +108,7 @@ class TestCall:
         )
         reply = framed.frame(2, 0, 7, payload)
         places = sorted({0, len(reply), *(min(cut, len(reply)) for cut in cuts)})
-        one, other = socket.socketpair()
+        one, other = make()
         with one, other:
             thread, got = replying(other, len(before), [reply[a:b] for a, b in itertools.pairwise(places)])
             found = turns.call(one.fileno(), message, 7, 0.0, LONGEST)
@@ -95,8 +126,8 @@ class TestCall:
                 assert isinstance(found, Tailed) == (one_value and replied >= 65_536)
         assert got == [before[:6] + (7).to_bytes(4, "big") + before[10:]]
 
-    def test_a_reply_that_stops_is_given_back_as_far_as_it_came(self, pair: Pair) -> None:
-        one, other = pair
+    def test_a_reply_that_stops_is_given_back_as_far_as_it_came(self, link: Pair) -> None:
+        one, other = link
         for payload in (b"\x01" + bytes(100_000), b"\x01" + (100_000).to_bytes(4, "big") + bytes(100_000)):
             begun = framed.frame(2, 0, 7, payload)[:-1]
             message = echo_frame(b"x")
@@ -104,8 +135,30 @@ class TestCall:
             assert turns.call(one.fileno(), message, 7, 0.0, LONGEST) == (len(message), 0, begun)
             thread.join()
 
-    def test_a_reply_that_ends_with_the_connection(self, pair: Pair) -> None:
-        one, other = pair
+    def test_a_thread_that_waits_for_more_takes_what_there_is_in_the_end(self) -> None:
+        one, other = tcp_pair()
+        message, payload = echo_frame(b"x"), b"\x01" + (1 << 20).to_bytes(4, "big") + bytes(1 << 20)
+        reply = framed.frame(2, 0, 7, payload)
+
+        def talk() -> None:
+            exactly(other, len(message))
+            other.sendall(reply[:500_000])
+            until(lambda: pending(one) == 0)
+            other.sendall(reply[500_000:])
+
+        with one, other:
+            thread = threading.Thread(target=talk)
+            thread.start()
+            found = turns.call(one.fileno(), message, 7, 0.0, LONGEST)
+            assert woken_by(one) == 1
+            # Where the other half came too late, the first is given back.
+            come = found[2] if isinstance(found, tuple) else framed.frame(2, 0, 7, bytes(found))
+            assert len(come) >= 500_000
+            assert come + exactly(one, len(reply) - len(come)) == reply
+            thread.join()
+
+    def test_a_reply_that_ends_with_the_connection(self, link: Pair) -> None:
+        one, other = link
         begun = framed.frame(2, 0, 7, b"\x01" + bytes(50_000))[:20_000]
         other.send(begun)
         other.shutdown(socket.SHUT_WR)
@@ -150,8 +203,8 @@ class TestCall:
 
     @pytest.mark.parametrize("raises", [False, True])
     @pytest.mark.parametrize("where", ["sending", "receiving"])
-    def test_a_signal(self, pair: Pair, where: str, raises: bool) -> None:
-        one, other = pair
+    def test_a_signal(self, link: Pair, where: str, raises: bool) -> None:
+        one, other = link
         message = echo_frame(bytes(4 << 20) if where == "sending" else b"x")
         reply = framed.frame(2, 0, 7, b"\x01" + bytes(3 << 20))
 
@@ -224,8 +277,8 @@ def plain_serve(
 
 class TestServe:
     @settings(max_examples=60, deadline=None)
-    @given(SIZES, SIZES, st.lists(st.integers(0, 400_000), max_size=4))
-    def test_any_lengths_in_any_parts(self, sent: int, replied: int, cuts: list[int]) -> None:
+    @given(PAIRS, SIZES, SIZES, st.lists(st.integers(0, 400_000), max_size=4))
+    def test_any_lengths_in_any_parts(self, make: Making, sent: int, replied: int, cuts: list[int]) -> None:
         block = b"\x01\0\0\0\x03key\x02" + sent.to_bytes(4, "big") + b"c" * sent
         call = framed.frame(1, 0, 5, framed.call("put", block))
         places = sorted({0, len(call), *(min(cut, len(call)) for cut in cuts)})
@@ -236,7 +289,7 @@ class TestServe:
             tail = b"r" * replied
             return Tailed(b"\x01head", tail) if replied >= 65_536 else b"\x01head" + tail
 
-        one, other = socket.socketpair()
+        one, other = make()
         with one, other:
             got: list[bytes] = []
 
@@ -264,8 +317,8 @@ class TestServe:
             assert got == [framed.frame(2, 0, 5, b"\x01head" + b"r" * replied)]
 
     @pytest.mark.parametrize("one_value", [False, True])
-    def test_a_call_that_stops_is_given_back_as_far_as_it_came(self, pair: Pair, one_value: bool) -> None:
-        one, other = pair
+    def test_a_call_that_stops_is_given_back_as_far_as_it_came(self, link: Pair, one_value: bool) -> None:
+        one, other = link
         block = b"\x01" + (100_000).to_bytes(4, "big") * one_value + bytes(100_000)
         begun = framed.frame(1, 0, 5, framed.call("put", block))[:-1]
         thread = threading.Thread(target=lambda: other.sendall(begun))
@@ -341,15 +394,15 @@ class TestPlain:
     """The same in plain messages, where nothing but the method's type tells how long a reply is."""
 
     @settings(max_examples=60, deadline=None)
-    @given(SIZES, SIZES, st.sampled_from([1, 2]), st.lists(st.integers(0, 400_000), max_size=4))
+    @given(PAIRS, SIZES, SIZES, st.sampled_from([1, 2]), st.lists(st.integers(0, 400_000), max_size=4))
     def test_exchange_with_any_lengths_in_any_parts(
-        self, sent: int, replied: int, tail: int, cuts: list[int]
+        self, make: Making, sent: int, replied: int, tail: int, cuts: list[int]
     ) -> None:
         message = services.EchoProtocol.codec().encode_plain((bytes(sent),))
         before = bytes(message)
         reply = b"\x01" * tail + replied.to_bytes(4, "big") + b"r" * replied
         places = sorted({0, len(reply), *(min(cut, len(reply)) for cut in cuts)})
-        one, other = socket.socketpair()
+        one, other = make()
         with one, other:
             thread, got = replying(other, len(before), [reply[a:b] for a, b in itertools.pairwise(places)])
             found = turns.exchange(one.fileno(), message, 0.0, tail, LONGEST)
@@ -385,8 +438,8 @@ class TestPlain:
         assert turns.exchange(one.fileno(), b"there", 0.0, tail, longest) == begun
 
     @pytest.mark.parametrize("ends", [False, True])
-    def test_a_reply_that_stops_is_given_back_as_far_as_it_came(self, pair: Pair, ends: bool) -> None:
-        one, other = pair
+    def test_a_reply_that_stops_is_given_back_as_far_as_it_came(self, link: Pair, ends: bool) -> None:
+        one, other = link
         begun = b"\x01" + (100_000).to_bytes(4, "big") + bytes(20_000)
         other.send(begun)
         if ends:
@@ -402,8 +455,10 @@ class TestPlain:
         assert got == [message]
 
     @settings(max_examples=60, deadline=None)
-    @given(SIZES, SIZES, st.lists(st.integers(0, 400_000), max_size=4))
-    def test_serve_with_any_lengths_in_any_parts(self, sent: int, replied: int, cuts: list[int]) -> None:
+    @given(PAIRS, SIZES, SIZES, st.lists(st.integers(0, 400_000), max_size=4))
+    def test_serve_with_any_lengths_in_any_parts(
+        self, make: Making, sent: int, replied: int, cuts: list[int]
+    ) -> None:
         block = b"\x01\0\0\0\x03key\x02" + sent.to_bytes(4, "big") + b"c" * sent
         call = plain_call(b"put", block)
         places = sorted({0, len(call), *(min(cut, len(call)) for cut in cuts)})
@@ -414,7 +469,7 @@ class TestPlain:
             tail = b"r" * replied
             return Tailed(b"\x01head", tail) if replied >= 65_536 else b"\x01head" + tail
 
-        one, other = socket.socketpair()
+        one, other = make()
         with one, other:
             thread, got = talking(
                 other, [call[begin:end] for begin, end in itertools.pairwise(places)], 5 + replied
@@ -432,8 +487,8 @@ class TestPlain:
         if blocks:
             assert got == [b"\x01head" + b"r" * replied]
 
-    def test_a_call_that_stops_is_given_back_as_far_as_it_came(self, pair: Pair) -> None:
-        one, other = pair
+    def test_a_call_that_stops_is_given_back_as_far_as_it_came(self, link: Pair) -> None:
+        one, other = link
         begun = plain_call(b"put", b"\x01" + (100_000).to_bytes(4, "big") + bytes(100_000))[:-1]
         thread = threading.Thread(target=lambda: other.sendall(begun))
         thread.start()

@@ -112,27 +112,50 @@ int send_pieces(Sending *sending, double until, bool waits)
     return error;
 }
 
+/* Bytes for which a thread is woken while a long message comes: not for every packet, of which each would cost it more
+   than the copy does. It is not 1 afterwards where the system heeds it. */
+#define WORTH_WAKING (1024 * 1024)
+
+static void wake_at(int fd, Py_ssize_t bytes, int *low)
+{
+#ifdef __linux__
+    int least = bytes < WORTH_WAKING ? (int)bytes : WORTH_WAKING;
+    if (least != *low && setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least) == 0)
+        *low = least;
+#endif
+}
+
 /* Receives while bytes follow each other within so many milliseconds, and until a time; gives how many there are then.
    Why the others did not come is the caller's to find out. Below 0 a signal's handler has raised. */
 static Py_ssize_t fill(const Begun *begun, char *room, Py_ssize_t size, Py_ssize_t filled)
 {
-    int error;
+    int error, low = 1;
+    bool late = false;
     do {
         error = 0;
         Py_BEGIN_ALLOW_THREADS
         while (error == 0 && filled < size) {
             ssize_t done = recv(begun->fd, room + filled, size - filled, MSG_DONTWAIT);
-            if (done > 0)
+            if (done > 0) {
                 filled += done;
-            else if (done == 0)
+                late = false;
+            } else if (done == 0) {
                 break;
-            else if (would_block(error = errno))
+            } else if (would_block(error = errno) && !late) {
+                wake_at(begun->fd, size - filled, &low);
                 error = wait_for(begun->fd, POLLIN, begun->quiet, begun->until);
+                /* Less than it was to be woken for may have come. */
+                if ((late = error == EAGAIN))
+                    error = 0;
+            }
         }
         Py_END_ALLOW_THREADS
-        if (error == EINTR && PyErr_CheckSignals() < 0)
-            return -1;
+        if (error == EINTR && PyErr_CheckSignals() < 0) {
+            filled = -1;
+            break;
+        }
     } while (error == EINTR);
+    wake_at(begun->fd, 1, &low);
     return filled;
 }
 
