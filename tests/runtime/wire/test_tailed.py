@@ -139,6 +139,40 @@ class TestIncoming:
         del incoming
         assert view[3] == 3, "a view keeps what it shows"
 
+    def received(self, size: int, content: int) -> bytes:
+        incoming = Incoming(size)
+        memoryview(incoming)[:] = bytes([content]) * size
+        return incoming.taken()
+
+    def test_bytes_that_are_kept_stay_what_they_are(self) -> None:
+        sizes = (LONG, 100_000, 90_000, 1 << 20, LONG, 5 << 20, 100_000)
+        kept = [self.received(size, place) for place, size in enumerate(sizes)]
+        shown = [memoryview(self.received(size, 100 + place)) for place, size in enumerate(sizes)]
+        assert kept == [bytes([place]) * size for place, size in enumerate(sizes)]
+        assert shown == [bytes([100 + place]) * size for place, size in enumerate(sizes)]
+
+    @pytest.mark.parametrize("size", [200_000, 199_999, 160_000])
+    def test_memory_that_nobody_looks_at_is_used_again(self, size: int) -> None:
+        first = self.received(200_000, 1)
+        place, known = id(first), {first: "first"}
+        del first
+        known.clear()
+        others = [bytes(each) for each in (200_000, size)]
+        second = self.received(size, 2)
+        assert id(second) == place
+        assert id(second) not in map(id, others)
+        assert second == b"\2" * size
+        assert {second: "second"}[b"\2" * size] == "second", "its hash is its own"
+
+    @pytest.mark.parametrize("size", [159_999, 200_001])
+    def test_no_value_keeps_much_more_memory_than_it_has_bytes(self, size: int) -> None:
+        first = self.received(200_000, 1)
+        place, _ = id(first), hash(first)
+        del first
+        second = self.received(size, 2)
+        assert id(second) != place
+        assert second == b"\2" * size
+
     @pytest.mark.parametrize("size", [-1, 0, LONG - 1])
     def test_it_is_for_what_is_long(self, size: int) -> None:
         with pytest.raises(ValueError, match="65536 bytes and more"):

@@ -108,15 +108,24 @@ typedef struct {
     int room;
 } Bounds;
 
-/* Large messages that have been sent and that nobody else looks at any more: the next ones are written into their
-   memory. An allocator gives such memory back to the system and takes it anew, page by page, each time, which
-   costs ten times what it costs to write it. */
+/* Memory of a large message; see spares.c. */
 #define LARGEST_SPARE (4 * 1024 * 1024)
 #define SPARES 2
 typedef struct {
     PyObject *bytes;
     Py_ssize_t room;      /* of its memory; its size is that of its message */
 } Spare;
+
+/* Of the last few that were received, and whose place the next one takes. */
+typedef struct {
+    Spare latest[SPARES];
+    int next;
+} Received;
+
+Spare take_spare(Spare *spares, Py_ssize_t room);
+bool keep_spare(Spare *spares, PyObject *bytes, Py_ssize_t room);
+void cut(PyObject *bytes, Py_ssize_t size);
+PyObject *bytes_to_receive(Received *received, Py_ssize_t size);
 
 /* A message in two pieces; see tailed.c. */
 typedef struct {
@@ -167,6 +176,7 @@ typedef struct {
     PyTypeObject *flow, *client_flow, *server_flow;
     PyTypeObject *tailed, *incoming;
     Spare spares[SPARES];
+    Received received;
 } State;
 
 /* Each gives -1 or NULL where the reference must decide. */

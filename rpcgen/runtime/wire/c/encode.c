@@ -2,33 +2,6 @@
 
 #include "codec.h"
 
-/* One with so much room, or none; who takes it has it alone. */
-static Spare take_spare(Spare *spares, Py_ssize_t room)
-{
-    for (int index = 0; room >= LARGE && index < SPARES; index++) {
-        Spare found = spares[index];
-        if (found.bytes != NULL && found.room >= room && Py_REFCNT(found.bytes) == 1) {
-            spares[index].bytes = NULL;
-            return found;
-        }
-    }
-    return (Spare){NULL, 0};
-}
-
-/* Keeps a message's memory, if there is a place: an empty one, or that of a smaller one that nobody uses. */
-static bool keep_spare(Spare *spares, PyObject *bytes, Py_ssize_t room)
-{
-    for (int index = 0; room >= LARGE && room <= LARGEST_SPARE && index < SPARES; index++) {
-        Spare *place = &spares[index];
-        if (place->bytes == NULL || (place->room < room && Py_REFCNT(place->bytes) == 1)) {
-            Py_XSETREF(place->bytes, Py_NewRef(bytes));
-            place->room = room;
-            return true;
-        }
-    }
-    return false;
-}
-
 int write_room(Writer *writer, Py_ssize_t more)
 {
     Py_ssize_t used = written(writer), room = writer->end - writer->begin;
@@ -52,18 +25,6 @@ int write_room(Writer *writer, Py_ssize_t more)
     writer->at = writer->begin + used;
     writer->end = writer->begin + room;
     return 0;
-}
-
-/* Makes bytes that nobody else has seen as long as their message: their memory stays what it is. */
-static void cut(PyObject *bytes, Py_ssize_t size)
-{
-    Py_SET_SIZE(bytes, size);
-    PyBytes_AS_STRING(bytes)[size] = 0;
-    /* Nothing else puts back the hash of their last message, which may have been asked for. */
-    _Py_COMP_DIAG_PUSH
-    _Py_COMP_DIAG_IGNORE_DEPR_DECLS
-    ((PyBytesObject *)bytes)->ob_shash = -1;
-    _Py_COMP_DIAG_POP
 }
 
 PyObject *finished_large(Writer *writer, Py_ssize_t size)

@@ -51,8 +51,10 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->server_flow);
     Py_CLEAR(state->tailed);
     Py_CLEAR(state->incoming);
-    for (int index = 0; index < SPARES; index++)
+    for (int index = 0; index < SPARES; index++) {
         Py_CLEAR(state->spares[index].bytes);
+        Py_CLEAR(state->received.latest[index].bytes);
+    }
     return 0;
 }
 

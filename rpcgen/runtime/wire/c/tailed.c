@@ -148,9 +148,9 @@ static PyObject *incoming_make(PyTypeObject *type, PyObject *args, PyObject *key
         return NULL;
     if (size < LARGE)
         return PyErr_Format(PyExc_ValueError, "Incoming() is for %d bytes and more", LARGE);
+    State *state = PyType_GetModuleState(type);
     Incoming *made = (Incoming *)type->tp_alloc(type, 0);
-    /* Pages that nobody has written are not there yet: a size that is announced alone costs next to nothing. */
-    if (made != NULL && (made->bytes = PyBytes_FromStringAndSize(NULL, size)) == NULL)
+    if (made != NULL && (made->bytes = bytes_to_receive(&state->received, size)) == NULL)
         Py_CLEAR(made);
     return (PyObject *)made;
 }
