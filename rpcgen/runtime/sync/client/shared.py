@@ -37,6 +37,9 @@ if typing.TYPE_CHECKING:
 _ROOM_AGAIN = 0.05
 """Seconds after which who waits for room looks whether another has made use of it."""
 
+_SENT_SOON = 0.005
+"""Seconds after which who receives looks whether another sends still."""
+
 
 class _Waiter:
     """Who waits for a call's outcome."""
@@ -307,8 +310,12 @@ class SharedConnection(FramedLine):
         """Sends what there is to send still, for which nobody else may wait, until there is something to receive."""
         while self._outbox and not self._arrived and not is_over():
             until, _ = self._until(end)
-            left = 1.0 if until is None else min(1.0, until - monotonic())
-            found = self._poll_for(select.POLLIN | select.POLLOUT, left) if left > 0 else 0
+            # Another thread sends for all; it ends where there is no more room, which is then waited for.
+            others = self._outbox.is_busy
+            most = _SENT_SOON if others else 1.0
+            left = most if until is None else min(most, until - monotonic())
+            what = select.POLLIN if others else select.POLLIN | select.POLLOUT
+            found = self._poll_for(what, left) if left > 0 else 0
             if found & select.POLLOUT:
                 self._push()
             if found & ~select.POLLOUT or left <= 0:
