@@ -1,7 +1,7 @@
 """1 MiB there and back over one connection, again and again: how many a second, one and 16 at once.
 
-The floor is a blocking socket of either end that sends as many bytes. Blocking calls of 16 threads and asyncio's of
-16 tasks go through one stub and one connection. Client and server are processes.
+The floor is a blocking socket of either end that sends as many bytes; 16 threads take turns with one. Our calls of 16
+threads, and asyncio's of 16 tasks, go through one stub and one connection. Client and server are processes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pathlib
 import tempfile
 import typing
 
-from benchmarks.calls import RAW_CLIENT, client_script
+from benchmarks.calls import RAW_CALL, RAW_CLIENT, client_script
 from benchmarks.contestants import (
     CONNECT,
     INTERFACE,
@@ -43,6 +43,17 @@ def timed(call, count):
     print((time.perf_counter() - begin) / count * 1e6)
 """
 
+TURNS = """\
+import threading
+lock = threading.Lock()
+def connected(port):
+    own = memoryview(bytearray(size))
+    def call_alone():
+        with lock:
+            call(own)
+    return {name: call_alone}
+"""
+
 SCRIPTS = {
     "server": THREAD_SERVER,
     "async_server": async_server("inline"),
@@ -51,16 +62,23 @@ SCRIPTS = {
     "threads": WORK + READ + STUB.format(options='protocol="framed", multiplex=True') + THREADS,
     "tasks": WORK + READ + CONNECT + TASKS + RUN,
     "raw": WORK + ALL + RAW_CLIENT,
+    "raw_threads": WORK + RAW_CALL + TURNS + THREADS,
 }
 
+ONE = "raw sockets"
+OF_THREADS = f"{ONE}, {AT_ONCE} threads"
+
 CONTESTANTS = {
-    "raw sockets": ("raw", "raw_server", ""),
+    ONE: ("raw", "raw_server", ""),
+    OF_THREADS: ("raw_threads", "raw_server", str(AT_ONCE)),
     "blocking": ("one", "server", ""),
     f"blocking, {AT_ONCE} threads": ("threads", "server", str(AT_ONCE)),
     "asyncio": ("tasks", "async_server", "1"),
     f"asyncio, {AT_ONCE} tasks": ("tasks", "async_server", str(AT_ONCE)),
 }
 """The client's script, the server's, and how many calls at once the client is asked for."""
+
+OURS = [name for name in CONTESTANTS if name not in (ONE, OF_THREADS)]
 
 
 def run(quick: bool) -> typing.Iterable[Figure]:
@@ -85,10 +103,12 @@ def run(quick: bool) -> typing.Iterable[Figure]:
         measured = alternate(works, 1 if quick else 9)
     for name, rounds in measured.items():
         yield from_rounds(group, name, rounds, "/s")
-    for name, rounds in measured.items():
-        if name != "raw sockets":
-            found = ratios(rounds, measured["raw sockets"])
-            yield from_rounds(group, f"{name} ÷ raw sockets", found, "×", at_least=GOAL)
+    for name in OURS:
+        floors = [ONE, OF_THREADS] if "threads" in name else [ONE]
+        for floor in floors:
+            found = ratios(measured[name], measured[floor])
+            goal = GOAL if floor == floors[-1] else None
+            yield from_rounds(group, f"{name} ÷ {floor}", found, "×", at_least=goal)
 
 
 def _rate(bench: Bench, words: typing.Sequence[str]) -> typing.Callable[[], float]:

@@ -52,9 +52,9 @@ def client_script(protocol: str, timeout: float | None = None) -> str:
     return _CLIENT.format(protocol=protocol, timeout=timeout)
 
 
-RAW_CLIENT = """\
+RAW_CALL = """\
 import socket
-name, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+name, port = sys.argv[1], int(sys.argv[2])
 protocol, args, reply = WORKS[name]
 message, size = protocol.args_encode(*args), len(protocol.result_encode(reply))
 connection = socket.create_connection(("127.0.0.1", port))
@@ -62,13 +62,14 @@ connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 connection.send(name.encode())
 connection.recv(1)
 buffer = memoryview(bytearray(size))
-def call():
+def call(buffer=buffer):
     connection.sendall(message)
     got = connection.recv_into(buffer)
     while got < size:
         got += connection.recv_into(buffer[got:])
-timed(call, count)
 """
+
+RAW_CLIENT = RAW_CALL + "timed(call, int(sys.argv[3]))\n"
 
 COUNTS = {"small": 5000, "error": 5000, "medium": 3000, "bulk": 100}
 
