@@ -32,9 +32,19 @@ sys.exit(pytest.main(sys.argv[2:]))
 TESTS = (
     *(
         f"tests/runtime/wire/test_{name}.py"
-        for name in ("native", "compiled", "messages", "values", "scan", "flow", "session", "session_model")
+        for name in (
+            "native",
+            "compiled",
+            "messages",
+            "values",
+            "scan",
+            "flow",
+            "session",
+            "session_model",
+            "tailed",
+        )
     ),
-    *(f"tests/runtime/sync/test_{name}.py" for name in ("turns", "usual", "server")),
+    *(f"tests/runtime/sync/test_{name}.py" for name in ("turns", "long_turns", "usual", "server")),
     "tests/runtime/test_dispatch.py",
 )
 
