@@ -106,9 +106,7 @@ PyObject *exchange_once(
     } else if (last == NULL && turn.size <= SHORT) {
         failed = take(&turn);
     } else {
-        Sending sending = {
-            fd, {{PyBytes_AS_STRING(head), turn.size}, {last ? PyBytes_AS_STRING(last) : NULL, 0}}, 2, 0};
-        sending.pieces[1].iov_len = last ? PyBytes_GET_SIZE(last) : 0;
+        Sending sending = {fd, {piece_of(head), piece_of(last)}, 2, 0};
         failed = take_long(&turn, &sending, until);
     }
     Py_DECREF(head);
@@ -169,11 +167,7 @@ static int take_call(Turn *turn, PyObject *head, PyObject *tail, long long id, d
         turn->size = size;
         return take(turn);
     }
-    Sending sending = {
-        turn->fd,
-        {{out, lead}, {(void *)(frame + lead), size - lead}, {tail ? PyBytes_AS_STRING(tail) : NULL, 0}},
-        3, 0};
-    sending.pieces[2].iov_len = tail ? PyBytes_GET_SIZE(tail) : 0;
+    Sending sending = {turn->fd, {{out, lead}, {(void *)(frame + lead), size - lead}, piece_of(tail)}, 3, 0};
     return take_long(turn, &sending, until);
 }
 

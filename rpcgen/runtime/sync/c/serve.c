@@ -136,10 +136,7 @@ static int send_long(
     PyObject *head, *tail;
     if (two_pieces(state, reply, &head, &tail) < 0)
         return -1;
-    Sending sending = {
-        fd, {{(void *)before, size}, {PyBytes_AS_STRING(head), PyBytes_GET_SIZE(head)}, {NULL, 0}}, 3, 0};
-    if (tail != NULL)
-        sending.pieces[2] = (struct iovec){PyBytes_AS_STRING(tail), PyBytes_GET_SIZE(tail)};
+    Sending sending = {fd, {{(void *)before, size}, piece_of(head), piece_of(tail)}, 3, 0};
     int error = send_pieces(&sending, 0, false);
     *sent = sending.sent;
     Py_DECREF(head);
@@ -186,7 +183,9 @@ static int send_and_take(const State *state, Turn *turn, PyObject *reply, bool i
 {
     if (!PyBytes_CheckExact(reply) || PyBytes_GET_SIZE(reply) > JOINED) {
         int left = send_long(state, turn->fd, NULL, 0, reply, sent);
-        return left != 0 || is_wanted ? (left ? left : 1) : take_next(turn);
+        if (left == 0 && !is_wanted)
+            return take_next(turn);
+        return left ? left : 1;
     }
     turn->receives = !is_wanted;
     turn->message = PyBytes_AS_STRING(reply);
@@ -390,8 +389,12 @@ static PyObject *serve_frames(const Service *service, Turn *turn, Session *sessi
             Py_XDECREF(left);
         }
         int wanted = unusual < 0 ? -1 : is_wanted(service);
+        if (wanted < 0) {
+            Py_DECREF(reply);
+            return NULL;
+        }
         Py_ssize_t sent = 0;
-        if (wanted >= 0 && size > JOINED) {
+        if (size > JOINED) {
             char head[FRAME_HEAD];
             put_head(head, size, call_id);
             int left = send_long(service->names, turn->fd, head, FRAME_HEAD, reply, &sent);
@@ -404,7 +407,7 @@ static PyObject *serve_frames(const Service *service, Turn *turn, Session *sessi
                 return NULL;
             continue;
         }
-        PyObject *frame = wanted < 0 ? (Py_DECREF(reply), NULL) : framed(service->names, reply, call_id);
+        PyObject *frame = framed(service->names, reply, call_id);
         int left = frame == NULL ? -1 : send_and_take(service->names, turn, frame, wanted, &sent);
         if (left > 0)
             return given(session, frame, sent);

@@ -113,9 +113,10 @@ int send_pieces(Sending *sending, double until, bool waits)
 }
 
 /* Bytes for which a thread is woken while a long message comes: not for every packet, of which each would cost it more
-   than the copy does. It is not 1 afterwards where the system heeds it. */
+   than the copy does. */
 #define WORTH_WAKING (1024 * 1024)
 
+/* Has a thread woken for so many bytes; ``low`` is how many it takes now. */
 static void wake_at(int fd, Py_ssize_t bytes, int *low)
 {
 #ifdef __linux__

@@ -36,6 +36,13 @@ typedef struct {
     Py_ssize_t sent;
 } Sending;
 
+/* Bytes as such a piece, or nothing as one of none. */
+static inline struct iovec piece_of(PyObject *bytes)
+{
+    return bytes == NULL ? (struct iovec){NULL, 0}
+                         : (struct iovec){PyBytes_AS_STRING(bytes), PyBytes_GET_SIZE(bytes)};
+}
+
 double now(void);
 int wait_for(int fd, short what, int quiet, double until);
 int send_pieces(Sending *sending, double until, bool waits);
