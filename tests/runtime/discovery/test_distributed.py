@@ -27,6 +27,7 @@ from tests.support import peers, services
 from tests.support.certificates import authority
 from tests.support.registries import MemoryRegistry
 from tests.support.shells import Many, many, open_connections
+from tests.support.threads import in_thread
 from tests.support.waiting import until
 
 __all__ = ["many"]
@@ -42,21 +43,6 @@ def refusing(*ports: int) -> MemoryRegistry:
     registry = MemoryRegistry()
     registry.set("", *(Instance("127.0.0.1", port) for port in ports or (peers.unused_port(),)))
     return registry
-
-
-def in_thread(call: typing.Callable[[], object]) -> tuple[threading.Thread, list[object]]:
-    """Starts a call; its result or error is in the list at the end."""
-    outcome: list[object] = []
-
-    def run() -> None:
-        try:
-            outcome.append(call())
-        except BaseException as error:
-            outcome.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread, outcome
 
 
 def test_calls_go_to_all_servers(many: Many) -> None:

@@ -21,7 +21,7 @@ from rpcgen.runtime.contexts import Context
 from rpcgen.runtime.sync import turns
 from rpcgen.runtime.sync.client.dial import set_timeout
 from tests.support import framed, services
-from tests.support.raw import tcp_pair
+from tests.support.raw import call as raw_call, exactly, tcp_pair
 from tests.support.waiting import until
 
 if turns.serve_frames is None:
@@ -63,13 +63,6 @@ class Served:
     serving: object = True
 
 
-def exactly(sock: socket.socket, size: int) -> bytes:
-    got = b""
-    while len(got) < size and (more := sock.recv(size - len(got))):
-        got += more
-    return got
-
-
 def echo_frame(data: bytes) -> typing.Any:
     """Gives the frame of a call, in two pieces where the data is long."""
     return services.EchoProtocol.codec().encode_frame((data,))
@@ -90,6 +83,36 @@ def replying(
     thread = threading.Thread(target=work)
     thread.start()
     return thread, got
+
+
+def talking(
+    sock: socket.socket, parts: typing.Sequence[bytes], replied: int
+) -> tuple[threading.Thread, list[bytes]]:
+    """Sends these parts, reads so many bytes and says that no more comes; gives the thread, and what it will have read."""
+    got: list[bytes] = []
+
+    def work() -> None:
+        with contextlib.suppress(OSError):  # nobody takes the rest
+            for part in parts:
+                sock.sendall(part)
+            got.append(exactly(sock, replied))
+            sock.shutdown(socket.SHUT_WR)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread, got
+
+
+def answering(replied: int) -> tuple[typing.Callable[[typing.Any], typing.Any], list[typing.Any]]:
+    """Gives an answer that ends with so many bytes, and the arguments that it will have been given."""
+    blocks: list[typing.Any] = []
+
+    def answer(given: typing.Any) -> typing.Any:
+        blocks.append(given)
+        tail = b"r" * replied
+        return Tailed(b"\x01head", tail) if replied >= 65_536 else b"\x01head" + tail
+
+    return answer, blocks
 
 
 SIZES = st.sampled_from([0, 10, 4_000, 5_000, 16_300, 16_384, 20_000, 65_530, 65_536, 70_000, 400_000])
@@ -282,26 +305,12 @@ class TestServe:
         block = b"\x01\0\0\0\x03key\x02" + sent.to_bytes(4, "big") + b"c" * sent
         call = framed.frame(1, 0, 5, framed.call("put", block))
         places = sorted({0, len(call), *(min(cut, len(call)) for cut in cuts)})
-        blocks: list[typing.Any] = []
-
-        def answer(given: typing.Any) -> typing.Any:
-            blocks.append(given)
-            tail = b"r" * replied
-            return Tailed(b"\x01head", tail) if replied >= 65_536 else b"\x01head" + tail
-
+        answer, blocks = answering(replied)
         one, other = make()
         with one, other:
-            got: list[bytes] = []
-
-            def talk() -> None:
-                with contextlib.suppress(OSError):  # nobody takes the rest
-                    for begin, end in itertools.pairwise(places):
-                        other.sendall(call[begin:end])
-                    got.append(exactly(other, 15 + replied))
-                    other.shutdown(socket.SHUT_WR)
-
-            thread = threading.Thread(target=talk)
-            thread.start()
+            thread, got = talking(
+                other, [call[begin:end] for begin, end in itertools.pairwise(places)], 15 + replied
+            )
             last, data, what = serve(one, {"put": answer})
             if blocks:
                 assert (last, data, what) == (5, b"", turns.RECEIVED)
@@ -366,28 +375,6 @@ class TestServe:
 
         with pytest.raises(OSError, match=r"Broken pipe|reset"):
             serve(one, {"put": answer})
-
-
-def plain_call(name: bytes, block: bytes) -> bytes:
-    return len(name).to_bytes(4, "big") + name + len(block).to_bytes(4, "big") + block
-
-
-def talking(
-    sock: socket.socket, parts: typing.Sequence[bytes], replied: int
-) -> tuple[threading.Thread, list[bytes]]:
-    """Sends these parts, reads so many bytes and says that no more comes; gives the thread, and what it will have read."""
-    got: list[bytes] = []
-
-    def work() -> None:
-        with contextlib.suppress(OSError):  # nobody takes the rest
-            for part in parts:
-                sock.sendall(part)
-            got.append(exactly(sock, replied))
-            sock.shutdown(socket.SHUT_WR)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread, got
 
 
 class TestPlain:
@@ -460,15 +447,9 @@ class TestPlain:
         self, make: Making, sent: int, replied: int, cuts: list[int]
     ) -> None:
         block = b"\x01\0\0\0\x03key\x02" + sent.to_bytes(4, "big") + b"c" * sent
-        call = plain_call(b"put", block)
+        call = raw_call("put", block)
         places = sorted({0, len(call), *(min(cut, len(call)) for cut in cuts)})
-        blocks: list[typing.Any] = []
-
-        def answer(given: typing.Any) -> typing.Any:
-            blocks.append(given)
-            tail = b"r" * replied
-            return Tailed(b"\x01head", tail) if replied >= 65_536 else b"\x01head" + tail
-
+        answer, blocks = answering(replied)
         one, other = make()
         with one, other:
             thread, got = talking(
@@ -489,7 +470,7 @@ class TestPlain:
 
     def test_a_call_that_stops_is_given_back_as_far_as_it_came(self, link: Pair) -> None:
         one, other = link
-        begun = plain_call(b"put", b"\x01" + (100_000).to_bytes(4, "big") + bytes(100_000))[:-1]
+        begun = raw_call("put", b"\x01" + (100_000).to_bytes(4, "big") + bytes(100_000))[:-1]
         thread = threading.Thread(target=lambda: other.sendall(begun))
         thread.start()
         assert plain_serve(one, {"put": lambda block: b"\x01"}) == begun
@@ -503,7 +484,7 @@ class TestPlain:
         set_timeout(one, socket.SO_SNDTIMEO, 0.01)
         tail = bytes(8 << 20)
         reply: typing.Any = Tailed(b"\x01", tail) if in_two else b"\x01" + tail
-        other.send(plain_call(b"put", b""))
+        other.send(raw_call("put", b""))
         data, sent = plain_serve(one, {"put": lambda block: reply})
         assert data is reply
         assert 0 < sent < len(reply)
@@ -512,14 +493,14 @@ class TestPlain:
     def test_the_thread_is_wanted_elsewhere_after_a_long_reply(self, pair: Pair) -> None:
         one, other = pair
         reply: typing.Any = Tailed(b"\x01", bytes(70_000))
-        thread, got = talking(other, [plain_call(b"put", b"")], len(reply))
+        thread, got = talking(other, [raw_call("put", b"")], len(reply))
         assert plain_serve(one, {"put": lambda block: reply}, lambda: 1) == (reply, len(reply))
         thread.join()
         assert got == [bytes(reply)]
 
     def test_the_client_has_gone(self, pair: Pair) -> None:
         one, other = pair
-        other.send(plain_call(b"put", b""))
+        other.send(raw_call("put", b""))
 
         def answer(block: object) -> bytes:
             other.close()

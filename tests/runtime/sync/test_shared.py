@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import collections.abc
 import socket
-import threading
-import typing
 
 import pytest
 
@@ -13,6 +11,7 @@ from rpcgen import runtime as rpc
 from tests.support import framed, services
 from tests.support.raw import exactly
 from tests.support.speech import MULTIPLEXED
+from tests.support.threads import in_thread
 
 LONG = bytes(8 << 20)
 """More than the buffers of a connection hold."""
@@ -57,21 +56,6 @@ def peer() -> collections.abc.Iterator[Peer]:
     made = Peer()
     yield made
     made.close()
-
-
-def in_thread(function: collections.abc.Callable[[], object]) -> tuple[threading.Thread, list[typing.Any]]:
-    """Runs it; gives the thread, and what it will have returned or raised."""
-    found: list[typing.Any] = []
-
-    def work() -> None:
-        try:
-            found.append(function())
-        except Exception as error:
-            found.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    return thread, found
 
 
 class Note(rpc.MessageProtocol[None]):
