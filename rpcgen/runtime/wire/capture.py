@@ -320,7 +320,7 @@ class _Reader:
         self._in.piece("compressed", self._end - self._in.pos, self._end)
         self._in.whole()
         largest = self._limits.message + frames.SMALL
-        made = self._found.parts[number] = expanded(self._data[begin : self._end], largest)
+        made = self._found.parts[number] = bytes(expanded(self._data[begin : self._end], largest))
         inner = _Reader(
             made,
             *(self._methods, self._method, self._answered, self._limits, self._found, number),

@@ -16,6 +16,7 @@ import typing
 from rpcgen.runtime.errors import ProtocolError
 from rpcgen.runtime.records import Record
 from rpcgen.runtime.wire.frames import pack_u32, u32
+from rpcgen.runtime.wire.spares import room
 
 if typing.TYPE_CHECKING:
     import collections.abc
@@ -36,6 +37,10 @@ OVERHEAD: typing.Final = 5
 """Bytes before the compressed ones: the algorithm's number and the raw length."""
 
 _ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+
+_FED = 64 * 1024
+_MADE = 256 * 1024
+"""Bytes that a decompressor is given, and gives, at a time."""
 
 _WINDOW = 23
 """zstd takes 2 to this many bytes at most, whatever a payload asks for; what every decoder should take."""
@@ -132,7 +137,7 @@ def compressed(algorithm: Algorithm, payload: bytes) -> bytes | None:
     return b"".join((bytes((algorithm.number,)), pack_u32(len(payload)), data))
 
 
-def expanded(payload: Buffer, largest: int) -> bytes:
+def expanded(payload: Buffer, largest: int) -> Buffer:
     """Gives what was compressed.
 
     Args:
@@ -152,15 +157,8 @@ def expanded(payload: Buffer, largest: int) -> bytes:
     (size,) = u32(payload, 1)
     if size > largest:
         raise ProtocolError(f"a compressed payload of {size} bytes when expanded; the limit is {largest}")
-    try:
-        decompressor = algorithm.decompressor()
-        data = decompressor.decompress(memoryview(payload)[OVERHEAD:], size + 1)
-        if len(data) == size and not decompressor.eof:
-            # The limit was reached before the end's own bytes were read.
-            data += decompressor.decompress(b"", 1)
-    except Exception as error:  # each library has its own
-        raise ProtocolError(f"a payload that is not {algorithm.name}: {error}") from error
-    if len(data) != size or not decompressor.eof or decompressor.unused_data:
+    data, is_whole = _expand(algorithm, memoryview(payload)[OVERHEAD:], size + 1, "a payload that is not")
+    if len(data) != size or not is_whole:
         came = f"more than {size}" if len(data) > size else f"{len(data)}"
         raise ProtocolError(f"a compressed payload says {size} bytes, but holds {came}, or more than one end")
     return data
@@ -177,18 +175,45 @@ def whole(name: str, data: Buffer, largest: int) -> bytes | None:
     Raises:
         ProtocolError: It is no such thing, is cut, or something follows it.
     """
-    try:
-        decompressor = BY_NAME[name].decompressor()
-        made = decompressor.decompress(data, largest + 1)
-        if len(made) <= largest and not decompressor.eof:
-            made += decompressor.decompress(b"", largest + 1 - len(made))
-    except Exception as error:  # each library has its own
-        raise ProtocolError(f"the body is not {name}: {error}") from error
+    made, is_whole = _expand(BY_NAME[name], memoryview(data), largest + 1, "the body is not")
     if len(made) > largest:
         return None
-    if not decompressor.eof or decompressor.unused_data:
+    if not is_whole:
         raise ProtocolError(f"the body is not {name} alone, and whole")
-    return made
+    return bytes(made)
+
+
+def _expand(algorithm: Algorithm, data: memoryview, most: int, wrong: str) -> tuple[Buffer, bool]:
+    """Gives the first so many bytes, and whether the data are one whole thing that holds no more.
+
+    Raises:
+        ProtocolError: They are none of the algorithm's; with these words.
+    """
+    memory, filled = memoryview(b""), 0
+    try:
+        decompressor = algorithm.decompressor()
+        for begin in range(0, len(data), _FED):
+            fed: Buffer = data[begin : begin + _FED]
+            is_last = begin + _FED >= len(data)
+            while piece := decompressor.decompress(fed, min(most - filled, _MADE)):
+                if is_last and not filled and decompressor.eof:
+                    return piece, not decompressor.unused_data
+                if not filled:
+                    # Of its own: a heap that has held a bomb need not give its memory back.
+                    memory = room(most)
+                memory[filled : filled + len(piece)] = piece
+                filled += len(piece)
+                if filled == most:
+                    return memory, False
+                # zlib has what it did not come to here; the others keep it.
+                fed = getattr(decompressor, "unconsumed_tail", b"")
+                if decompressor.eof:
+                    break
+            if decompressor.eof:
+                return memory[:filled], is_last and not decompressor.unused_data
+    except Exception as error:  # each library has its own
+        raise ProtocolError(f"{wrong} {algorithm.name}: {error}") from error
+    return memory[:filled], False
 
 
 def _is_installed(library: str) -> bool:

@@ -33,6 +33,32 @@ def test_what_was_compressed_is_expanded(algorithm: Algorithm, data: bytes) -> N
     assert expanded(claiming(algorithm, len(data), data), 1_000_000) == data
 
 
+@pytest.mark.parametrize("kind", ["noise", "zeros", "text"])
+def test_what_comes_in_many_pieces_is_expanded(algorithm: Algorithm, kind: str) -> None:
+    most = 5 * compression._MADE
+    data = {"noise": os.urandom(most), "zeros": bytes(most), "text": (TEXT * (most // len(TEXT) + 1))[:most]}[
+        kind
+    ]
+    for size in (compression._FED, compression._MADE, 2 * compression._MADE, most):
+        for length in (size - 1, size, size + 1):
+            payload = claiming(algorithm, len(data[:length]), data[:length])
+            assert expanded(payload, most) == data[:length]
+            for wrong in (payload[:-1], payload + b"x", payload + bytes(compression._FED)):
+                with pytest.raises(rpc.ProtocolError):
+                    expanded(wrong, most)
+
+
+def test_what_ends_where_a_piece_ends_and_is_followed_is_refused() -> None:
+    algorithm, size = BY_NAME["gzip"], compression._FED
+    while (
+        len(payload := claiming(algorithm, size, os.urandom(size))) != compression.OVERHEAD + compression._FED
+    ):
+        size -= len(payload) - compression.OVERHEAD - compression._FED
+    assert len(expanded(payload, size)) == size
+    with pytest.raises(rpc.ProtocolError, match="or more than one end"):
+        expanded(payload + b"x", size)
+
+
 def test_what_does_not_become_smaller_is_left_as_it_is(algorithm: Algorithm) -> None:
     assert compressed(algorithm, os.urandom(5_000)) is None
     data = compressed(algorithm, TEXT)
@@ -56,6 +82,19 @@ def test_a_bomb_is_stopped_while_expanding(algorithm: Algorithm) -> None:
     try:
         with pytest.raises(rpc.ProtocolError, match="says 1000 bytes, but holds more"):
             expanded(bomb, 10_000)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_bomb_that_may_be_long_leaves_the_heap_alone(algorithm: Algorithm) -> None:
+    size = 16 * 1024 * 1024
+    bomb, honest = (claiming(algorithm, size, bytes(length)) for length in (size + 1, size))
+    tracemalloc.start()
+    try:
+        with pytest.raises(rpc.ProtocolError, match="but holds more"):
+            expanded(bomb, size)
+        assert len(expanded(honest, size)) == size
         assert tracemalloc.get_traced_memory()[1] < 2_000_000
     finally:
         tracemalloc.stop()
