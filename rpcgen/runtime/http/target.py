@@ -32,16 +32,16 @@ class Target(Record):
         Raises:
             ValueError: It is no such URL.
         """
-        parts = urllib.parse.urlsplit(url)
-        scheme = parts.scheme.lower()
+        if "@" in url.partition("://")[2].partition("/")[0]:
+            raise ValueError("a token does not belong into a URL, which errors show: say credentials=")
         try:
+            parts = urllib.parse.urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError as error:
             raise ValueError(f"{url!r}: {error}") from None
+        scheme = parts.scheme.lower()
         if scheme not in ("http", "https") or not host:
             raise ValueError(f"{url!r} is no URL of HTTP: one is http://host:port/prefix or https://host")
-        if "@" in parts.netloc:
-            raise ValueError("a token does not belong into a URL, which errors show: say credentials=")
         if parts.query or parts.fragment:
             raise ValueError(f"{url!r}: a query means nothing here: name what the application is mounted at")
         default = 443 if scheme == "https" else 80

@@ -23,6 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
         ("zk://h:99/a/b/", ("h:99",), "/a/b"),
         ("zk://a,b:5,[::1],[::2]:6/rpc", ("a:2181", "b:5", "[::1]:2181", "[::2]:6"), "/rpc"),
         ("a:1,b:2/root", ("a:1", "b:2"), "/root"),
+        ("ZK://[::1]#1", ("[::1]:2181",), "/rpc"),
         ("zk://user:p%40ss@h/r%C3%A4t", ("h:2181",), "/rät"),
     ],
 )
@@ -51,6 +52,8 @@ def test_the_url_shows_no_secret() -> None:
         ("zk://h:70000", {}, "'h:70000' is no host"),
         ("zk://h:x", {}, "'h:x' is no host"),
         ("zk://a,,b", {}, "'' is no host"),
+        ("zk://a,[::1", {}, "'[::1' is no host"),
+        ("zk://a]", {}, "'a]' is no host"),
         ("zk://h/a//b", {}, "no path of ZooKeeper"),
         ("zk://h/a/../b", {}, "no path of ZooKeeper"),
         ("zk://h/a%00", {}, "no path of ZooKeeper"),

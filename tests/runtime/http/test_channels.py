@@ -406,7 +406,9 @@ def test_another_path_than_the_application_s(client: Client, served: Served) -> 
     [
         ("http://", "is no URL of HTTP"),
         ("http://:80", "is no URL of HTTP"),
+        ("http://[::1", "Invalid IPv6 URL"),
         ("http://h:99999", "out of range"),
+        ("http://u:secret@h:x", "does not belong into a URL"),
         ("http://u:secret@h", "does not belong into a URL"),
         ("http://h/?a=1", "a query means nothing"),
         ("http://h/#a", "a query means nothing"),

@@ -30,12 +30,15 @@ def open_url(url: str, options: dict[str, typing.Any]) -> EmbeddedRegistry:
     """
     from rpcgen.runtime.discovery.embedded.client import EmbeddedRegistry  # the server has no use for it
 
+    # The text of the URL may hold a token: no message shows it.
     try:
         parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        raise ValueError(f"this is no registry's URL, its host is none: one is {_EXAMPLE}") from None
+    try:
         port = parts.port
     except ValueError as error:
-        raise ValueError(f"this is no registry's URL: {error}; one is {_EXAMPLE}") from error
-    # The text of the URL may hold a token: no message shows it.
+        raise ValueError(f"this is no registry's URL: {error}; one is {_EXAMPLE}") from None
     if parts.scheme != "registry" or not parts.hostname or parts.password is not None or parts.fragment:
         raise ValueError(f"this is no registry's URL, at {parts.hostname or 'no host'}: one is {_EXAMPLE}")
     found: dict[str, typing.Any] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import typing
 import urllib.parse
 
@@ -80,6 +81,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 OPTIONS = tuple(name for name in Settings.__struct_fields__ if name not in ("hosts", "root"))
 
+# RFC 3986, appendix B. Python's own reads one host, and from 3.13 on refuses several with brackets among them.
+_URL: typing.Final = re.compile(r"(?:([^:/?#]*)://)?([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
+
 
 def read(url: str, options: typing.Mapping[str, object]) -> Settings:
     """Reads ``zk://user:password@host:port,host:port/root?option=value``.
@@ -91,20 +95,22 @@ def read(url: str, options: typing.Mapping[str, object]) -> Settings:
     Raises:
         ValueError: A host, a port or an option is none; the message names it.
     """
-    parts = urllib.parse.urlsplit(url if "://" in url else f"zk://{url}")
+    parts = _URL.fullmatch(url)
+    assert parts is not None
+    scheme, authority, path, query = parts.groups("")
     # Whatever a message quotes, the password is not in it.
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    shown = f"zk://{hosts}{parts.path}"
-    if parts.scheme != "zk":
+    credentials, _, hosts = authority.rpartition("@")
+    shown = f"zk://{hosts}{path}"
+    if scheme.lower() not in ("zk", ""):
         raise ValueError(f"{shown}: a ZooKeeper registry is zk://host:port,host:port/root")
     told: dict[str, object] = {
         "hosts": tuple(_host(host, shown) for host in hosts.split(",")),
-        "root": _root(urllib.parse.unquote(parts.path), shown),
+        "root": _root(urllib.parse.unquote(path), shown),
     }
     if credentials:
         user, _, password = credentials.partition(":")
         told |= {"user": urllib.parse.unquote(user), "password": urllib.parse.unquote(password)}
-    for name, value in [*urllib.parse.parse_qsl(parts.query, keep_blank_values=True), *options.items()]:
+    for name, value in [*urllib.parse.parse_qsl(query, keep_blank_values=True), *options.items()]:
         if name not in OPTIONS:
             near = difflib.get_close_matches(name, OPTIONS, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(OPTIONS)}"

@@ -504,6 +504,8 @@ def test_urls(url: str, shown: str, key: str) -> None:
     [
         ("registry://", {}, "this is no registry's URL, at no host"),
         ("registry://:2182", {}, "this is no registry's URL, at no host"),
+        ("registry://secret@[::1", {}, "this is no registry's URL, its host is none"),
+        ("registry://secret@h\u2100x", {}, "this is no registry's URL, its host is none"),
         ("registry://h:x", {}, "this is no registry's URL: Port could not be cast"),
         ("registry://h:99999", {}, "this is no registry's URL: Port out of range"),
         ("registry://h:0", {}, "is no place of a registry"),
