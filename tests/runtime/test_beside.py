@@ -13,6 +13,7 @@ import sys
 import threading
 import typing
 import unittest.mock
+import warnings
 
 import features
 import pytest
@@ -138,7 +139,9 @@ def test_one_without_a_result_is_awaited_too() -> None:
 def test_it_is_a_coroutine_function(of: typing.Callable[[type], typing.Any]) -> None:
     method = of(fresh_stub()).divide
     assert inspect.iscoroutinefunction(method)
-    assert asyncio.iscoroutinefunction(method)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.14 on; libraries ask it still
+        assert asyncio.iscoroutinefunction(method)
     assert not inspect.iscoroutinefunction(service.ClientStub.divide)
 
 
@@ -156,9 +159,9 @@ def test_it_has_its_own_name_and_the_words_of_the_idl() -> None:
     assert pickle.loads(pickle.dumps(method)) is method
     assert method.__doc__ == service.ClientStub.divide.__doc__
     assert inspect.signature(method) == inspect.signature(service.ClientStub.divide)
-    assert "divide(self, num1: 'int', num2: 'int' = 1) -> 'float'" in pydoc.plain(
-        pydoc.render_doc(service.AsyncClientStub)
-    )
+    # Python quotes the types before 3.14.
+    told = pydoc.plain(pydoc.render_doc(service.AsyncClientStub)).replace("'", "")
+    assert "divide(self, num1: int, num2: int = 1) -> float" in told
 
 
 def test_a_subclass_calls_what_it_overrides() -> None:

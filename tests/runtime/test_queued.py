@@ -89,9 +89,9 @@ def test_it_has_its_own_name_and_says_that_it_gives_a_task() -> None:
     assert pickle.loads(pickle.dumps(method)) is method
     assert method.__doc__ == service.ClientStub.divide.__doc__
     assert typing.get_type_hints(method)["return"] == rpc.Task[float]
-    assert "divide(self, num1: 'int', num2: 'int' = 1) -> 'rpc.Task[float]'" in pydoc.plain(
-        pydoc.render_doc(service.TaskStub)
-    )
+    # Python quotes the types before 3.14.
+    told = pydoc.plain(pydoc.render_doc(service.TaskStub)).replace("'", "")
+    assert "divide(self, num1: int, num2: int = 1) -> rpc.Task[float]" in told
     assert service.ClientStub.divide.__annotations__["return"] == "float"
 
 

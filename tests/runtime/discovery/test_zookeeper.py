@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import pathlib
-import shutil
 import threading
 import typing
 
@@ -17,6 +16,7 @@ import pytest
 from rpcgen.runtime.discovery.zookeeper import ZooKeeperRegistry
 from rpcgen.runtime.errors import Unavailable
 from rpcgen.runtime.registry import Instance, Snapshot, Watch, open_registry
+from tests.support.certificates import authority
 from tests.support.leaks import no_leaks
 from tests.support.waiting import PATIENCE, until
 from tests.support.zookeeper import ZooKeeper, client
@@ -343,36 +343,17 @@ def test_an_entry_that_may_not_be_read_is_skipped(
     assert [entry.problem for entry in registry.contents().entries] == ["it may not be read", ""]
 
 
-def openssl(folder: pathlib.Path, *arguments: str) -> None:
-    import subprocess
-
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory) -> typing.Iterator[tuple[int, pathlib.Path]]:
     """The TLS port of a ZooKeeper that wants certificates, and the folder of those."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificates of this test")
-    folder = tmp_path_factory.mktemp("tls")
-    new = ("req", "-newkey", "rsa:2048", "-nodes", "-days", "2")
-    openssl(folder, *new, "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    for name in ("server", "client"):
-        openssl(folder, *new, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        openssl(
-            folder,
-            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key"),
-            *("-CAcreateserial", "-days", "2", "-extfile", "names", "-out", f"{name}.crt"),
-        )
-    (folder / "server.pem").write_text(
-        (folder / "server.key").read_text() + (folder / "server.crt").read_text()
-    )
+    folder = authority().folder
+    both = tmp_path_factory.mktemp("tls") / "server.pem"
+    both.write_text((folder / "server.key").read_text() + (folder / "server.pem").read_text())
     with ZooKeeper(
-        folder / "zookeeper",
+        both.parent / "zookeeper",
         settings={
             "serverCnxnFactory": "org.apache.zookeeper.server.NettyServerCnxnFactory",
-            "ssl.keyStore.location": str(folder / "server.pem"),
+            "ssl.keyStore.location": str(both),
             "ssl.trustStore.location": str(folder / "ca.pem"),
             "ssl.clientAuth": "need",
         },
@@ -382,7 +363,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> typing.Iterator[tuple[in
 
 def test_tls_with_certificates(secure: tuple[int, pathlib.Path]) -> None:
     port, folder = secure
-    url = f"zk://127.0.0.1:{port}/rpc?ca={folder}/ca.pem&cert={folder}/client.crt&key={folder}/client.key"
+    url = f"zk://127.0.0.1:{port}/rpc?ca={folder}/ca.pem&cert={folder}/client.pem&key={folder}/client.key"
     with open_registry(url) as registry:
         watch = registry.watch("")
         registrations = [registry.register("", Instance("h", port)) for port in range(1, 301)]
@@ -397,7 +378,7 @@ def test_tls_with_certificates(secure: tuple[int, pathlib.Path]) -> None:
 
 @pytest.mark.parametrize(
     ("options", "problem"),
-    [("", "127.0.0.1"), ("tls=yes&cert={}/client.crt&key={}/client.key", "certificate")],
+    [("", "127.0.0.1"), ("tls=yes&cert={}/client.pem&key={}/client.key", "certificate")],
     ids=["plain", "another authority"],
 )
 def test_tls_that_does_not_fit(secure: tuple[int, pathlib.Path], options: str, problem: str) -> None:
@@ -411,6 +392,6 @@ def test_tls_that_does_not_fit(secure: tuple[int, pathlib.Path], options: str, p
 
 def test_tls_without_a_check(secure: tuple[int, pathlib.Path]) -> None:
     port, folder = secure
-    own = {"cert": f"{folder}/client.crt", "key": f"{folder}/client.key"}
+    own = {"cert": f"{folder}/client.pem", "key": f"{folder}/client.key"}
     with open_registry(f"zk://127.0.0.1:{port}/rpc", verify=False, tls=True, **own) as registry:
         assert registry.watch("").wait(PATIENCE)
