@@ -143,12 +143,17 @@ def _command(words: list[str], console: Console) -> tuple[str | None, list[str]]
 
 
 def _codec() -> str:
-    from rpcgen.runtime.wire.choice import codec_in_use
+    from rpcgen.runtime.wire.choice import choice, codec_in_use
 
     try:
-        return codec_in_use()
+        told = codec_in_use()
     except RuntimeError as error:
         raise CommandError(str(error)) from error
+    from rpcgen.runtime.sync import turns
+
+    # A build that failed for one part leaves the other.
+    is_half = choice().native and turns.calls is None
+    return f"{told}; calls in Python, as their part in C is not built" if is_half else told
 
 
 def _run(command: str, words: list[str], console: Console) -> int:

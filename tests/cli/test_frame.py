@@ -14,7 +14,8 @@ import pytest
 import rpcgen as package
 from rpcgen import cli
 from rpcgen.cli.console import Console
-from rpcgen.runtime.wire.choice import codec_in_use
+from rpcgen.runtime.sync import turns
+from rpcgen.runtime.wire.choice import choice, codec_in_use
 from tests.cli.command import COMMAND, FAULTY, ONE_LINE, environment, rpcgen, write
 
 CASES: list[tuple[str, list[str], int, str, str]] = [
@@ -209,6 +210,16 @@ def test_the_installed_command_is_the_same(folder: pathlib.Path) -> None:
     if not entries:
         pytest.skip("the package is not installed here")
     assert entries[0].load() is cli.main
+
+
+@pytest.mark.skipif(not choice().native, reason="nothing is in C here")
+def test_the_version_says_that_a_part_in_c_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(turns, "calls", None)
+    assert cli.main(["--version"]) == 0
+    told = "C codec; calls in Python, as their part in C is not built"
+    assert capsys.readouterr().out == f"rpcgen {package.__version__} ({told})\n"
 
 
 def test_a_reader_that_leaves_changes_nothing(folder: pathlib.Path) -> None:

@@ -44,7 +44,7 @@ def choice() -> Choice:
             raise RuntimeError(
                 f"{NAME}=c, but the codec in C is not there: install rpcgen where a C compiler is ({error})"
             ) from error
-        return Choice(False, "the one in C is not built, for lack of a C compiler")
+        return Choice(False, "the one in C is not built, which takes a C compiler")
     return Choice(True)
 
 

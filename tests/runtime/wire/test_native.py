@@ -444,7 +444,7 @@ def test_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told("rust") == "RuntimeError: RPCGEN_CODEC is c, python or unset; not 'rust'"
     monkeypatch.setitem(sys.modules, "rpcgen.runtime.wire._codec", None)
     monkeypatch.delenv("RPCGEN_CODEC", raising=False)
-    assert choice.__wrapped__().why == "the one in C is not built, for lack of a C compiler"
+    assert choice.__wrapped__().why == "the one in C is not built, which takes a C compiler"
     monkeypatch.setenv("RPCGEN_CODEC", "c")
     with pytest.raises(RuntimeError, match="RPCGEN_CODEC=c, but the codec in C is not there: install rpcgen"):
         choice.__wrapped__()

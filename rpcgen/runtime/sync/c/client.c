@@ -76,7 +76,7 @@ PyObject *turns_exchange(PyObject *module, PyObject *const *args, Py_ssize_t cou
     Py_ssize_t tail = PyLong_AsSsize_t(args[3]), longest = PyLong_AsSsize_t(args[4]);
     if (PyErr_Occurred())
         return NULL;
-    return exchange_once(PyModule_GetState(module), (int)fd, args[1], seconds, tail, longest);
+    return make_exchange(PyModule_GetState(module), (int)fd, args[1], seconds, tail, longest);
 }
 
 /* Bytes of the reply that has begun to come and ends with a long value, whose length stands at a place; else 0. */
@@ -88,7 +88,7 @@ static Py_ssize_t size_by_tail(const Turn *turn, Py_ssize_t tail, Py_ssize_t lon
     return value >= LARGE && size > turn->received && size <= longest ? (Py_ssize_t)size : 0;
 }
 
-PyObject *exchange_once(
+PyObject *make_exchange(
     const State *state, int fd, PyObject *message, double seconds, Py_ssize_t tail, Py_ssize_t longest)
 {
     PyObject *head, *last, *found, *come = NULL;
@@ -139,7 +139,7 @@ PyObject *turns_call(PyObject *module, PyObject *const *args, Py_ssize_t count)
     Py_ssize_t longest = PyLong_AsSsize_t(args[4]);
     if (PyErr_Occurred())
         return NULL;
-    return call_once(PyModule_GetState(module), (int)fd, args[1], id, seconds, longest);
+    return make_call(PyModule_GetState(module), (int)fd, args[1], id, seconds, longest);
 }
 
 /* Sends a CALL, with its id and time, and receives once; -1 with an error. */
@@ -171,7 +171,7 @@ static int take_call(Turn *turn, PyObject *head, PyObject *tail, long long id, d
     return take_long(turn, &sending, until);
 }
 
-PyObject *call_once(
+PyObject *make_call(
     const State *state, int fd, PyObject *message, long long id, double seconds, Py_ssize_t longest)
 {
     PyObject *head, *tail, *come = NULL;

@@ -77,9 +77,9 @@ static inline void put_big_endian(uint8_t *at, uint32_t number)
     at[3] = (uint8_t)number;
 }
 
-PyObject *call_once(
+PyObject *make_call(
     const State *state, int fd, PyObject *frame, long long id, double seconds, Py_ssize_t longest);
-PyObject *exchange_once(
+PyObject *make_exchange(
     const State *state, int fd, PyObject *message, double seconds, Py_ssize_t tail, Py_ssize_t longest);
 
 extern PyType_Spec line_spec, calls_spec;

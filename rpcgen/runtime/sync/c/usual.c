@@ -316,8 +316,8 @@ static PyObject *made_turn(Turned *turned)
     }
     Line *line = turned->line;
     PyObject *found = calls->is_framed
-        ? call_once(calls->state, line->fd, turned->message, ++line->last, turned->wait, line->longest)
-        : exchange_once(
+        ? make_call(calls->state, line->fd, turned->message, ++line->last, turned->wait, line->longest)
+        : make_exchange(
             calls->state, line->fd, turned->message, turned->wait, turned->tail, line->longest);
     PyObject *result = found ? reply_of(turned, found) : drop(turned);
     Py_XDECREF(found);
