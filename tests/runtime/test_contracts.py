@@ -189,7 +189,9 @@ def test_of_several_servers_those_that_fit_are_called(
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(serving(module)) for module in (old, new, new)]
         url = f"static://{','.join(f'{at.host}:{at.port}' for _, at in servers)}"
-        channel = stack.enter_context(rpc.DistributedChannel(url, timeout=TIME, protocol="framed"))
+        channel = stack.enter_context(
+            rpc.DistributedChannel(url, timeout=TIME, protocol="framed", balancer=rpc.RoundRobin())
+        )
         assert [old.ClientStub(channel).divide(4) for _ in range(12)] == [4.0] * 12
         assert [old.ClientStub(channel).left("a") for _ in range(12)] == [7] * 12
         calls = [name for handlers, _ in servers for name in handlers.calls]
