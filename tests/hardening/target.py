@@ -110,6 +110,9 @@ class Tasks(Handlers):
         return bytes(size)
 
 
+KEEPING_LITTLE = {"MALLOC_TRIM_THRESHOLD_": "131072"}
+"""For glibc, whose heaps, of which threads have several, else keep megabytes that nobody has: what is measured is what is held."""
+
 KINDS = ("ThreadServer", "ProcessServer", "AsyncServer")
 WORKERS = "ProcessServer of asyncio"
 """One more kind, whose parts are two of the others: what it gets wrong is no matter of amounts."""
@@ -147,7 +150,7 @@ class Target(Process):
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.hardening.target", *arguments],
             cwd=ROOT,
-            env=os.environ | ({"RPCGEN_CODEC": self._codec} if self._codec else {}),
+            env=os.environ | KEEPING_LITTLE | ({"RPCGEN_CODEC": self._codec} if self._codec else {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -38,8 +38,7 @@ OVERHEAD: typing.Final = 5
 
 _ZSTD = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
 
-_FED = 64 * 1024
-_MADE = 256 * 1024
+_PIECE = 256 * 1024
 """Bytes that a decompressor is given, and gives, at a time."""
 
 _WINDOW = 23
@@ -192,10 +191,10 @@ def _expand(algorithm: Algorithm, data: memoryview, most: int, wrong: str) -> tu
     memory, filled = memoryview(b""), 0
     try:
         decompressor = algorithm.decompressor()
-        for begin in range(0, len(data), _FED):
-            fed: Buffer = data[begin : begin + _FED]
-            is_last = begin + _FED >= len(data)
-            while piece := decompressor.decompress(fed, min(most - filled, _MADE)):
+        for begin in range(0, len(data), _PIECE):
+            fed: Buffer = data[begin : begin + _PIECE]
+            is_last = begin + _PIECE >= len(data)
+            while piece := decompressor.decompress(fed, min(most - filled, _PIECE)):
                 if is_last and not filled and decompressor.eof:
                     return piece, not decompressor.unused_data
                 if not filled:

@@ -35,25 +35,26 @@ def test_what_was_compressed_is_expanded(algorithm: Algorithm, data: bytes) -> N
 
 @pytest.mark.parametrize("kind", ["noise", "zeros", "text"])
 def test_what_comes_in_many_pieces_is_expanded(algorithm: Algorithm, kind: str) -> None:
-    most = 5 * compression._MADE
+    most = 5 * compression._PIECE
     data = {"noise": os.urandom(most), "zeros": bytes(most), "text": (TEXT * (most // len(TEXT) + 1))[:most]}[
         kind
     ]
-    for size in (compression._FED, compression._MADE, 2 * compression._MADE, most):
+    for size in (compression._PIECE, 2 * compression._PIECE, most):
         for length in (size - 1, size, size + 1):
             payload = claiming(algorithm, len(data[:length]), data[:length])
             assert expanded(payload, most) == data[:length]
-            for wrong in (payload[:-1], payload + b"x", payload + bytes(compression._FED)):
+            for wrong in (payload[:-1], payload + b"x", payload + bytes(compression._PIECE)):
                 with pytest.raises(rpc.ProtocolError):
                     expanded(wrong, most)
 
 
 def test_what_ends_where_a_piece_ends_and_is_followed_is_refused() -> None:
-    algorithm, size = BY_NAME["gzip"], compression._FED
+    algorithm, size = BY_NAME["gzip"], compression._PIECE
     while (
-        len(payload := claiming(algorithm, size, os.urandom(size))) != compression.OVERHEAD + compression._FED
+        len(payload := claiming(algorithm, size, os.urandom(size)))
+        != compression.OVERHEAD + compression._PIECE
     ):
-        size -= len(payload) - compression.OVERHEAD - compression._FED
+        size -= len(payload) - compression.OVERHEAD - compression._PIECE
     assert len(expanded(payload, size)) == size
     with pytest.raises(rpc.ProtocolError, match="or more than one end"):
         expanded(payload + b"x", size)
