@@ -63,9 +63,11 @@ class TLS:
         """
         import ssl
 
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
-        if self.ca is not None:
-            # The system's authorities are trusted only where no other one is named.
+        if self.ca is None:
+            context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
+        else:
+            # Without the system's authorities; and not as strict as Python's default is from 3.13 on, which refuses
+            # those that `openssl req -x509` makes.
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             self._trust(context)
         self._show(context)

@@ -63,19 +63,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             return None
         import ssl
 
+        from rpcgen.runtime.tls import TLS
+
         for option in ("ca", "cert", "key"):
             path = getattr(self, option)
             if path and not os.access(path, os.R_OK):
                 raise ValueError(f"{self.url}: {option}={path} is no file that can be read")
+        tls = TLS(
+            ca=self.ca or None,
+            certificate=self.cert or None,
+            # Those of no certificate count for nothing.
+            key=(self.cert and self.key) or None,
+            password=(self.cert and self.key_password) or None,
+        )
         try:
-            context = ssl.create_default_context()
-            if self.ca:
-                # Python's default is strict from 3.13 on: it refuses authorities made by `openssl req -x509` alone.
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                context.load_verify_locations(self.ca)
-            if self.cert:
-                context.load_cert_chain(self.cert, self.key or None, self.key_password or None)
-        except (ssl.SSLError, OSError) as error:
+            context = tls.of_client()
+        except OSError as error:
             raise ValueError(f"{self.url}: ca, cert or key is no PEM file of its kind: {error}") from error
         if not self.verify:
             context.check_hostname = False
