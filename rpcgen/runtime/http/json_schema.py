@@ -13,6 +13,7 @@ from rpcgen.runtime import schema
 from rpcgen.runtime.errors import RemoteException
 from rpcgen.runtime.schema import REQUIRED, Enum, ListOf, MapOf, OptionalOf, Scalar, SetOf, Type
 from rpcgen.runtime.wire.forms import idl_name, member_names, to_json
+from rpcgen.runtime.wire.json_scalars import TIME, ZONE
 from rpcgen.runtime.wire.types import is_message_only, is_union, resolved
 
 if typing.TYPE_CHECKING:
@@ -66,8 +67,7 @@ def _real(most: float) -> Schema:
 
 
 _DAY = r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
-_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6}0*)?"
-_ZONE = r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+_FRACTION = r"(?:\.[0-9]{1,6}0*)?"
 _DURATION = (
     r"-?P(?=[0-9T])(?:[0-9]{1,12}W)?(?:[0-9]{1,12}D)?"
     r"(?:T(?=[0-9])(?:[0-9]{1,12}H)?(?:[0-9]{1,12}M)?(?:[0-9]{1,16}(?:\.[0-9]{1,6}0*)?S)?)?"
@@ -99,7 +99,7 @@ _SCALARS: dict[Scalar, Schema] = {
     schema.TIMESTAMP: {
         "type": "string",
         "format": "date-time",
-        "pattern": f"^{_DAY}[Tt ]{_TIME}{_ZONE}$",
+        "pattern": f"^{_DAY}[Tt ]{TIME}{_FRACTION}{ZONE}$",
         "description": "RFC 3339, at most to the microsecond; responses say it in UTC.",
         "examples": ["2024-02-29T12:00:00Z"],
     },

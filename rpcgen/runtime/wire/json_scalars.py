@@ -29,12 +29,11 @@ _EXACT = 2**53
 _DECIMAL_DIGITS = re.compile(r"-?(?:0|[1-9][0-9]{0,19})", re.ASCII)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-# Times of RFC 3339: what Python takes beyond them, as 24:00, differs between its versions.
-_HOUR = r"(?:[01][0-9]|2[0-3])"
+# Of RFC 3339: what Python takes beyond them, as 24:00, differs between its versions.
+TIME: typing.Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+ZONE: typing.Final = r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 _TIMESTAMP = re.compile(
-    rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})[Tt ]({_HOUR}:[0-5][0-9]:[0-5][0-9])(?:\.([0-9]{{1,6}})0*)?"
-    rf"([Zz]|[+-]{_HOUR}:[0-5][0-9])",
-    re.ASCII,
+    rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})[Tt ]({TIME})(?:\.([0-9]{{1,6}})0*)?({ZONE})", re.ASCII
 )
 _DURATION = re.compile(
     r"(-)?P(?=[0-9T])(?:([0-9]{1,12})W)?(?:([0-9]{1,12})D)?"
