@@ -188,31 +188,28 @@ def _expand(algorithm: Algorithm, data: memoryview, most: int, wrong: str) -> tu
     Raises:
         ProtocolError: They are none of the algorithm's; with these words.
     """
-    memory, filled = memoryview(b""), 0
+    memory, filled, begin = memoryview(b""), 0, 0
     try:
         decompressor = algorithm.decompressor()
-        for begin in range(0, len(data), _PIECE):
+        while begin < len(data) and filled < most and not decompressor.eof:
             fed: Buffer = data[begin : begin + _PIECE]
-            is_last = begin + _PIECE >= len(data)
+            begin += _PIECE
             while piece := decompressor.decompress(fed, min(most - filled, _PIECE)):
-                if is_last and not filled and decompressor.eof:
-                    return piece, not decompressor.unused_data
                 if not filled:
+                    if decompressor.eof and begin >= len(data):
+                        return piece, not decompressor.unused_data
                     # Of its own: a heap that has held a bomb need not give its memory back.
                     memory = room(most)
                 memory[filled : filled + len(piece)] = piece
                 filled += len(piece)
-                if filled == most:
-                    return memory, False
+                if filled == most or decompressor.eof:
+                    break
                 # zlib has what it did not come to here; the others keep it.
                 fed = getattr(decompressor, "unconsumed_tail", b"")
-                if decompressor.eof:
-                    break
-            if decompressor.eof:
-                return memory[:filled], is_last and not decompressor.unused_data
+        is_whole = decompressor.eof and begin >= len(data) and not decompressor.unused_data
     except Exception as error:  # each library has its own
         raise ProtocolError(f"{wrong} {algorithm.name}: {error}") from error
-    return memory[:filled], False
+    return memory[:filled], is_whole
 
 
 def _is_installed(library: str) -> bool:
